@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The receiving half of the data plane: steers data packets of known sessions into the AF_XDP socket of the worker that
+ * serves their lane, drops copies of packets that have already been authenticated, and passes everything else to the
+ * kernel untouched.
+ *
+ * READ-ONLY: the program only ever reads the replay window. Marking a packet here, before it is authenticated, would let
+ * one hostile link kill genuine packets that come in on the honest ones; workers mark it after opening.
+ *
+ * judge() names what a frame is, centipede_xdp() counts that once and turns it into an action. Nothing else does either.
+ */
+#include <linux/bpf.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include <centipede/abi.h>
+#include <centipede/frame.h>
+#include <centipede/wire.h>
+
+#include "maps.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+/* The replay window of one lane, as far as this program may judge it: everything not provably stale is fresh. */
+static __always_inline enum cp_verdict judge_counter(const struct cp_session *session, __u32 lane,
+						     __u64 counter)
+{
+	__u32 generation = counter >> CP_WINDOW_WORD_SHIFT;
+	__u32 key = session->first_word + lane * session->words + (generation & (session->words - 1));
+	const volatile __u64 *at = bpf_map_lookup_elem(&windows, &key);
+	__u32 current;
+	__u64 word;
+
+	/* Only a session entry that lies about the map's size gets here without a word; the worker decides then. */
+	if (!at)
+		return CP_VERDICT_REDIRECTED;
+	/* One 64-bit load: bits and generation must be of the same moment. */
+	word = *at;
+	current = word >> 32;
+	if (current > generation)
+		return CP_VERDICT_TOO_OLD;
+	if (current == generation && (word >> (counter % CP_WINDOW_WORD_BITS)) & 1)
+		return CP_VERDICT_DUPLICATE;
+	return CP_VERDICT_REDIRECTED;
+}
+
+static __always_inline void count_for_session(const struct cp_session *session,
+					      const struct cp_uplink *uplink,
+					      enum cp_verdict verdict)
+{
+	__u32 key = session->counter_slot * CP_MAX_UPLINKS + uplink->index;
+	struct cp_session_counters *row = bpf_map_lookup_elem(&session_counters, &key);
+
+	if (!row)
+		return;
+	if (verdict == CP_VERDICT_REDIRECTED)
+		row->redirected++;
+	else if (verdict == CP_VERDICT_DUPLICATE)
+		row->duplicate++;
+	else if (verdict == CP_VERDICT_TOO_OLD)
+		row->too_old++;
+}
+
+/* Into the socket of the lane's worker on the queue the frame came in on. */
+static __always_inline enum cp_verdict steer(const struct xdp_md *ctx, const struct cp_uplink *uplink,
+					     const struct cp_session *session, __u32 lane)
+{
+	__u32 queue = ctx->rx_queue_index;
+	__u32 workers = uplink->workers;
+	__u32 worker;
+
+	if (queue >= uplink->queues || !workers)
+		return CP_VERDICT_NO_SOCKET;
+	worker = (session->first_worker + lane) % workers;
+	if (bpf_redirect_map(&xsks, uplink->first_xsk + queue * workers + worker, XDP_PASS) !=
+	    XDP_REDIRECT)
+		return CP_VERDICT_NO_SOCKET;
+	return CP_VERDICT_REDIRECTED;
+}
+
+static __always_inline enum cp_verdict judge_data(const struct xdp_md *ctx, const struct cp_uplink *uplink,
+						  __u64 number, __u64 sid)
+{
+	__u32 lane = number >> CP_LANE_SHIFT;
+	__u64 counter = number & CP_COUNTER_MASK;
+	const struct cp_session *session;
+	enum cp_verdict verdict;
+
+	if (lane == CP_CONTROL_LANE)
+		return CP_VERDICT_CONTROL;
+	session = bpf_map_lookup_elem(&sessions, &sid);
+	if (!session)
+		return CP_VERDICT_UNKNOWN_SESSION;
+	if (counter >= CP_COUNTER_LIMIT)
+		return CP_VERDICT_BAD_COUNTER;
+	if (lane >= session->lanes)
+		return CP_VERDICT_BAD_LANE;
+	verdict = judge_counter(session, lane, counter);
+	if (verdict == CP_VERDICT_REDIRECTED)
+		verdict = steer(ctx, uplink, session, lane);
+	count_for_session(session, uplink, verdict);
+	return verdict;
+}
+
+static __always_inline enum cp_verdict judge(const struct xdp_md *ctx, const struct cp_uplink *uplink)
+{
+	const __u8 *data = (const __u8 *)(long)ctx->data;
+	const __u8 *end = (const __u8 *)(long)ctx->data_end;
+	struct cp_frame frame;
+	enum cp_frame_kind kind;
+	const __u8 *payload;
+
+	kind = cp_parse_frame(data, end, &frame);
+	if (kind == CP_KIND_FOREIGN)
+		return CP_VERDICT_FOREIGN;
+	if (kind == CP_KIND_FRAGMENT)
+		return CP_VERDICT_FRAGMENT;
+	if (frame.destination_port_be != uplink->port_be)
+		return CP_VERDICT_FOREIGN;
+	if (kind == CP_KIND_MALFORMED || frame.payload_length < CP_DATA_HEADER_SIZE)
+		return CP_VERDICT_MALFORMED;
+
+	payload = data + frame.payload_offset;
+	if (payload + CP_DATA_HEADER_SIZE > end)
+		return CP_VERDICT_MALFORMED;
+	if (payload[0] & CP_CONTROL_BIT)
+		return CP_VERDICT_HANDSHAKE;
+	return judge_data(ctx, uplink, bpf_be64_to_cpu(*(const __u64 *)(payload + CP_OFFSET_NUMBER)),
+			  bpf_be64_to_cpu(*(const __u64 *)(payload + CP_OFFSET_SID)));
+}
+
+static __always_inline int action_of(enum cp_verdict verdict)
+{
+	switch (verdict) {
+	case CP_VERDICT_REDIRECTED:
+		return XDP_REDIRECT;
+	case CP_VERDICT_DUPLICATE:
+	case CP_VERDICT_TOO_OLD:
+	case CP_VERDICT_BAD_LANE:
+	case CP_VERDICT_BAD_COUNTER:
+		return XDP_DROP;
+	default:
+		return XDP_PASS;
+	}
+}
+
+SEC("xdp")
+int centipede_xdp(struct xdp_md *ctx)
+{
+	__u32 ifindex = ctx->ingress_ifindex;
+	const struct cp_uplink *uplink = bpf_map_lookup_elem(&uplinks, &ifindex);
+	enum cp_verdict verdict = CP_VERDICT_FOREIGN;
+	__u32 row = CP_MAX_UPLINKS;
+	__u64 *count;
+
+	if (uplink) {
+		row = uplink->index;
+		verdict = judge(ctx, uplink);
+	}
+	count = bpf_map_lookup_elem(&counters, &row);
+	if (count && verdict < CP_VERDICTS)
+		count[verdict]++;
+	return action_of(verdict);
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The maps of include/centipede/abi.h. Sizes given as 1 are set by user space before the object is loaded. Value types
+ * reach bpftool through BTF, so `bpftool map dump` prints named fields.
+ */
+#ifndef CENTIPEDE_BPF_MAPS_H
+#define CENTIPEDE_BPF_MAPS_H
+
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include <centipede/abi.h>
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, CP_MAX_UPLINKS);
+	__type(key, __u32);
+	__type(value, struct cp_uplink);
+} uplinks SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, __u64);
+	__type(value, struct cp_session);
+} sessions SEC(".maps");
+
+/*
+ * BPF_F_RDONLY_PROG would have the kernel enforce that the program never writes here, but it also forbids the writable
+ * memory mapping that the workers need; see READ-ONLY in centipede.bpf.c.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct cp_window_word);
+} windows SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_XSKMAP);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} xsks SEC(".maps");
+
+/* One row an uplink, and a last one for devices that are none. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, CP_MAX_UPLINKS + 1);
+	__type(key, __u32);
+	__type(value, struct cp_counters);
+} counters SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct cp_session_counters);
+} session_counters SEC(".maps");
+
+#endif

@@ -1,0 +1,36 @@
+# Warnings, sanitizers and the helpers that every folder's CMakeLists.txt uses.
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+
+add_library(centipede_flags INTERFACE)
+# Members left out of a designated initializer have defaults in their class, so that warning says nothing here.
+target_compile_options(centipede_flags INTERFACE
+  -Wall -Wextra -Wshadow -Wconversion -Werror -Wno-missing-field-initializers -fno-omit-frame-pointer)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # GCC 12 sees an overlap in every std::string concatenation (its bug 105651).
+  target_compile_options(centipede_flags INTERFACE -Wno-restrict)
+endif()
+target_include_directories(centipede_flags INTERFACE ${CMAKE_SOURCE_DIR}/include ${CMAKE_SOURCE_DIR}/userspace)
+target_link_libraries(centipede_flags INTERFACE Threads::Threads)
+if(CENTIPEDE_SANITIZE)
+  target_compile_options(centipede_flags INTERFACE -fsanitize=${CENTIPEDE_SANITIZE} -fno-sanitize-recover=all)
+  target_link_options(centipede_flags INTERFACE -fsanitize=${CENTIPEDE_SANITIZE})
+  if(CENTIPEDE_SANITIZE MATCHES "thread" AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    # GCC warns that it does not instrument atomic_thread_fence; none is used.
+    target_compile_options(centipede_flags INTERFACE -Wno-tsan)
+  endif()
+endif()
+
+# centipede_layer(NAME SOURCES ... DEPENDS ...): one static library a folder; DEPENDS name lower layers or libraries.
+function(centipede_layer name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS" ${ARGN})
+  add_library(centipede_${name} STATIC ${ARG_SOURCES})
+  target_link_libraries(centipede_${name} PUBLIC centipede_flags ${ARG_DEPENDS})
+endfunction()
+
+# pkg_target(NAME MODULE): an imported target PkgConfig::NAME for a pkg-config module.
+macro(pkg_target name module)
+  if(NOT TARGET PkgConfig::${name})
+    pkg_check_modules(${name} REQUIRED IMPORTED_TARGET GLOBAL ${module})
+  endif()
+endmacro()

@@ -1,0 +1,36 @@
+// Builds Ethernet frames from a description, wrong ones included.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <utility>
+#include <vector>
+
+namespace centipede::test {
+
+using Frame = std::vector<uint8_t>;
+
+inline constexpr uint16_t tunnel_port = 5820;
+
+struct FrameSpec {
+  std::vector<uint16_t> tags;        // EtherTypes of VLAN tags, outermost first
+  int family = 4;                    // 4, 6, or 0: ARP
+  uint8_t version_nibble = 0;        // 0: as the family says
+  unsigned ipv4_header = 20;         // bytes, a multiple of 4; what is written into the IHL field
+  uint16_t fragment_field = 0x4000;  // IPv4 flags and offset
+  // IPv6 extension headers: type and size in units of 8 bytes beyond the first 8.
+  std::vector<std::pair<uint8_t, uint8_t>> extensions;
+  uint8_t protocol = 17;
+  uint16_t port = tunnel_port;
+  std::vector<uint8_t> payload;
+  std::optional<uint16_t> udp_length;  // instead of the true one
+  std::optional<uint16_t> ip_length;   // IPv4 total length or IPv6 payload length
+  unsigned padding = 0;                // after the IP packet
+};
+
+Frame build(const FrameSpec& spec);
+
+// A data packet: number, session id, then `size` - 16 bytes of filler.
+std::vector<uint8_t> data_packet(uint8_t lane, uint64_t counter, uint64_t sid, size_t size = 64);
+
+}  // namespace centipede::test

@@ -1,0 +1,118 @@
+// A loaded program with one uplink (the loopback device, which BPF_PROG_TEST_RUN takes as the receiving one) and one
+// session, and a way to run single frames through it.
+#pragma once
+
+#include <bpf/bpf.h>
+#include <gtest/gtest.h>
+#include <linux/bpf.h>
+
+#include <array>
+#include <cstring>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "base/bytes.h"
+#include "dataplane/xdp.h"
+#include "environment.h"
+#include "frames.h"
+
+namespace centipede::test {
+
+inline constexpr unsigned loopback = 1;
+inline constexpr uint64_t sid = 0x1122334455667788;
+inline constexpr uint32_t lanes = 3;
+inline constexpr uint32_t words = 64;       // of one lane
+inline constexpr uint32_t first_word = 32;  // not 0, so that a forgotten offset shows
+inline constexpr uint32_t uplink_index = 5;
+inline constexpr uint32_t counter_slot = 2;
+
+inline constexpr std::array<const char*, CP_VERDICTS> verdict_names{
+    "redirected", "duplicate", "too_old",     "handshake", "control",  "unknown_session",
+    "no_socket",  "bad_lane",  "bad_counter", "malformed", "fragment", "foreign"};
+
+using Counts = std::array<uint64_t, CP_VERDICTS>;
+
+class ProgramTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (!environment_problem().empty()) GTEST_SKIP() << environment_problem();
+    auto loaded = XdpProgram::load({.tunnel = "test", .window_words = 1024, .max_sessions = 8, .xsk_slots = 64});
+    ASSERT_TRUE(loaded) << loaded.error().text;
+    program = std::move(*loaded);
+    put_uplink();
+    put_session();
+  }
+
+  void put_uplink(uint32_t queues = 1) {
+    const cp_uplink uplink{.index = uplink_index,
+                           .first_xsk = 4,
+                           .queues = queues,
+                           .workers = 2,
+                           .port_be = static_cast<uint16_t>(__builtin_bswap16(tunnel_port)),
+                           .flags = 0,
+                           .pad = 0};
+    ASSERT_TRUE(program->put_uplink(loopback, uplink));
+  }
+
+  void put_session() {
+    const cp_session session{.peer = 1,
+                             .first_word = first_word,
+                             .lanes = lanes,
+                             .words = words,
+                             .first_worker = 0,
+                             .counter_slot = counter_slot};
+    ASSERT_TRUE(program->put_session(sid, session));
+  }
+
+  std::span<uint64_t> lane_window(uint32_t lane) {
+    return program->windows().subspan(first_word + lane * words, words);
+  }
+
+  // The action, or minus errno. One run without more.
+  int run(std::span<const uint8_t> frame, uint32_t repeat = 1, uint32_t* ns = nullptr) {
+    LIBBPF_OPTS(bpf_test_run_opts, options);
+    options.data_in = frame.data();
+    options.data_size_in = static_cast<uint32_t>(frame.size());
+    options.repeat = static_cast<int>(repeat);
+    const int code = bpf_prog_test_run_opts(program->program_fd(), &options);
+    if (ns != nullptr) *ns = options.duration;
+    return code != 0 ? code : static_cast<int>(options.retval);
+  }
+
+  Counts counts(uint32_t row = uplink_index) {
+    const auto read = program->counters(row);
+    EXPECT_TRUE(read);
+    Counts out{};
+    if (read) std::memcpy(out.data(), &*read, sizeof out);
+    return out;
+  }
+
+  // Exactly one verdict counted, and this one.
+  void expect(const char* what, std::span<const uint8_t> frame, int action, cp_verdict verdict,
+              uint32_t row = uplink_index) {
+    SCOPED_TRACE(what);
+    const Counts before = counts(row);
+    EXPECT_EQ(run(frame), action);
+    const Counts after = counts(row);
+    for (size_t i = 0; i < CP_VERDICTS; ++i)
+      EXPECT_EQ(after[i] - before[i], i == static_cast<size_t>(verdict) ? 1U : 0U) << verdict_names[i];
+  }
+
+  std::unique_ptr<XdpProgram> program;
+};
+
+inline uint64_t window_word(uint32_t generation, uint32_t bits) {
+  return uint64_t{generation} << 32 | bits;
+}
+
+inline Frame data_frame(uint8_t lane, uint64_t counter, uint64_t session = sid) {
+  return build({.payload = data_packet(lane, counter, session)});
+}
+
+// How much work a random test does: `ordinary`, or 100 times as much when CENTIPEDE_TEST_LONG is set.
+inline uint64_t rounds(uint64_t ordinary) {
+  return std::getenv("CENTIPEDE_TEST_LONG") != nullptr ? ordinary * 100 : ordinary;
+}
+
+}  // namespace centipede::test

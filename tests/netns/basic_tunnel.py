@@ -1,0 +1,55 @@
+#!/usr/bin/python3
+"""Two hosts, two links: IPv4 and IPv6 inside, TCP both ways, readable maps, and nothing left after a clean exit."""
+
+import json
+import sys
+
+from bed import MODE, Bed, check, wait_for
+
+
+def main():
+    with Bed("pair") as bed:
+        laptop, office = bed.attached_pair()
+        for address in ("10.10.0.2", "fd10::2"):
+            check(laptop.host.ping(address, 50) == 0, f"50 pings to {address}")
+        check(laptop.host.ping("10.10.0.2", 20, size=1372) == 0, "pings as large as the MTU")
+        check(laptop.host.ping("10.10.0.2", 20, size=4000) == 0, "pings in inner fragments")
+
+        server = office.host.start("iperf3", "-s", "-1", "-B", "10.10.0.2")
+        wait_for("iperf3 listens", lambda: ":5201" in office.host.run("ss", "-ltn").stdout)
+        result = json.loads(laptop.host.run("iperf3", "-c", "10.10.0.2", "-t", "2", "--bidir", "-J").stdout)
+        server.wait(10)
+        sent = result["end"]["sum_received"]["bytes"]
+        back = result["end"]["sum_received_bidir_reverse"]["bytes"]
+        check(sent > 1_000_000 and back > 1_000_000, f"TCP both ways at once: {sent} and {back} bytes")
+
+        status = office.status()
+        modes = {uplink["name"]: uplink["mode"] for uplink in status["uplinks"]}
+        expected = ("udp",) if MODE == "udp" else ("native", "native/zero-copy")
+        check(all(mode in expected for mode in modes.values()), f"receive modes {modes}")
+        total = status["total"]
+        check(total["bad_tag"] == total["bad_source"] == total["malformed"] == 0, "nothing was refused")
+        received = total["received_udp"] if MODE == "udp" else total["received_xdp"]
+        check(received >= total["delivered"] > 0, f"{received} datagrams received in mode {MODE}")
+        check(total["sealed"] * 2 == total["sent"] + total["send_failed"], "one seal a packet, two copies sent")
+        if MODE != "udp":
+            maps = "/sys/fs/bpf/centipede/cp0"
+            sessions = office.host.run("bpftool", "map", "dump", "pinned", f"{maps}/sessions").stdout
+            check('"first_word"' in sessions and '"lanes"' in sessions, "bpftool prints the fields of sessions")
+            counters = office.host.run("bpftool", "map", "dump", "pinned", f"{maps}/counters").stdout
+            check('"redirected"' in counters and '"duplicate"' in counters, "bpftool prints the fields of counters")
+            uplinks = office.host.run("bpftool", "map", "dump", "pinned", f"{maps}/uplinks").stdout
+            check('"port_be"' in uplinks, "bpftool prints the fields of uplinks")
+
+        laptop.stop()
+        office.stop()
+        for tunnel in (laptop, office):
+            links = tunnel.host.run("ip", "-d", "link").stdout
+            check("cp0" not in links and "xdp" not in links, f"{tunnel.host.name}: no interface, no XDP program left")
+            left = tunnel.host.run("find", "/sys/fs/bpf", "/run/centipede", "-mindepth", "1").stdout.split()
+            left = [path for path in left if not path.endswith(".lock") and path != "/sys/fs/bpf/centipede"]
+            check(left == [], f"{tunnel.host.name}: nothing left in bpffs and /run: {left}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,373 @@
+#include "cli/config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <fstream>
+#include <random>
+
+#include "temporary_folder.h"
+
+namespace centipede::cli {
+namespace {
+
+using testing::HasSubstr;
+
+std::string key_text(uint8_t seed) {
+  const std::array<uint8_t, 32> bytes{seed};
+  return crypto::to_base64(bytes);
+}
+
+std::string public_text(uint8_t seed) {
+  const std::array<uint8_t, 32> bytes{seed};
+  return crypto::Identity::from_seed(crypto::SecretKey(bytes)).public_key().base64();
+}
+
+std::string interface_text(const std::string& more = "") {
+  return "[interface]\nprivate_key = \"" + key_text(1) + "\"\n" + more;
+}
+
+std::string peer_text(uint8_t seed, const std::string& more = "") {
+  return "[[peer]]\npublic_key = \"" + public_text(seed) + "\"\n" + more;
+}
+
+Result<std::vector<IpAddress>> fake_resolver(const std::string& host) {
+  if (host == "vpn.example.org") return std::vector{*IpAddress::parse("203.0.113.9"), *IpAddress::parse("2001:db8::9")};
+  return fail("resolving " + host + ": Name or service not known");
+}
+
+Result<LoadedConfig> parse(const std::string& text) {
+  return parse_config(text, "/etc/centipede/cp0.toml", fake_resolver);
+}
+
+class ConfigTest : public testing::Test {
+ protected:
+  void SetUp() override { ASSERT_TRUE(crypto::initialise()); }
+
+  // The file is refused, in this line and with these words.
+  static void refused(const std::string& text, int line, const std::vector<std::string>& words) {
+    const auto loaded = parse(text);
+    ASSERT_FALSE(loaded) << text;
+    const std::string& error = loaded.error().text;
+    EXPECT_THAT(error, testing::StartsWith("/etc/centipede/cp0.toml:" + std::to_string(line) + ":")) << text;
+    for (const auto& word : words)
+      EXPECT_THAT(error, HasSubstr(word)) << text;
+    EXPECT_THAT(error, HasSubstr("; ")) << "says what to do";
+    EXPECT_THAT(error, testing::Not(HasSubstr(key_text(1)))) << "shows no key";
+    EXPECT_THAT(error, testing::Not(HasSubstr("\n")));
+  }
+
+  std::string write(const std::string& name, const std::string& content, mode_t mode = 0600) {
+    std::ofstream(folder_.file(name), std::ios::binary) << content;
+    chmod(folder_.file(name).c_str(), mode);
+    return folder_.file(name);
+  }
+
+  TemporaryFolder folder_;
+};
+
+TEST_F(ConfigTest, every_key_reaches_the_tunnel) {
+  const auto loaded = parse(interface_text(R"(
+address = ["10.10.0.1/24", "fd10::1/64"]
+listen_port = 5821
+uplinks = ["eth0", "wlan0"]
+workers = 3
+mode = "udp"
+mtu = 1400
+window = 65536
+heartbeat_ms = 500
+routes = false
+)") +
+                            peer_text(2, R"(
+name = "office"
+preshared_key = ")" + key_text(9) + R"("
+allowed_ips = ["10.10.0.2/32", "192.168.7.0/24"]
+endpoints = ["203.0.113.5:5820", "[2001:db8::1]:5820", "vpn.example.org:5999"]
+policy = "backup"
+)"));
+  ASSERT_TRUE(loaded) << loaded.error().text;
+  const TunnelConfig& tunnel = loaded->tunnel;
+  EXPECT_TRUE(loaded->warnings.empty()) << loaded->warnings.front();
+  EXPECT_EQ(tunnel.name, "cp0");
+  EXPECT_EQ(tunnel.identity.public_key().base64(), public_text(1));
+  ASSERT_EQ(tunnel.addresses.size(), 2U);
+  EXPECT_EQ(tunnel.addresses[0].text(), "10.10.0.1/24");
+  EXPECT_EQ(tunnel.listen_port, 5821);
+  EXPECT_EQ(tunnel.uplinks, (std::vector<std::string>{"eth0", "wlan0"}));
+  EXPECT_EQ(tunnel.workers, 3U);
+  EXPECT_EQ(tunnel.mode, ReceiveMode::udp);
+  EXPECT_EQ(tunnel.mtu, 1400U);
+  EXPECT_EQ(tunnel.window_bits, 16U);
+  EXPECT_EQ(tunnel.heartbeat_ms, 500U);
+  EXPECT_FALSE(tunnel.routes);
+  ASSERT_EQ(tunnel.peers.size(), 1U);
+  const auto& peer = tunnel.peers[0];
+  EXPECT_EQ(peer.name, "office");
+  EXPECT_EQ(peer.public_key.base64(), public_text(2));
+  EXPECT_TRUE(peer.preshared_key->equals(*crypto::secret_from_base64(key_text(9))));
+  EXPECT_EQ(peer.allowed_ips.size(), 2U);
+  ASSERT_EQ(peer.endpoints.size(), 4U);
+  EXPECT_EQ(peer.endpoints[2].text(), "203.0.113.9:5999");
+  EXPECT_EQ(peer.endpoints[3].text(), "[2001:db8::9]:5999");
+  EXPECT_EQ(peer.policy, control::Policy::backup);
+}
+
+TEST_F(ConfigTest, what_is_not_given_has_its_default) {
+  const auto loaded = parse(interface_text() + peer_text(2));
+  ASSERT_TRUE(loaded) << loaded.error().text;
+  EXPECT_EQ(loaded->tunnel.listen_port, 5820);
+  EXPECT_EQ(loaded->tunnel.window_bits, 15U);
+  EXPECT_EQ(loaded->tunnel.heartbeat_ms, 250U);
+  EXPECT_EQ(loaded->tunnel.workers, 0U);
+  EXPECT_EQ(loaded->tunnel.mode, ReceiveMode::automatic);
+  EXPECT_TRUE(loaded->tunnel.routes);
+  EXPECT_EQ(loaded->tunnel.peers[0].policy, control::Policy::redundant);
+  EXPECT_EQ(loaded->tunnel.peers[0].name, public_text(2).substr(0, 8));
+  EXPECT_FALSE(loaded->tunnel.peers[0].preshared_key);
+}
+
+TEST_F(ConfigTest, unknown_keys_are_refused_with_the_nearest_known_one) {
+  refused(interface_text("listenport = 1\n"), 3, {"listenport", "did you mean \"listen_port\""});
+  refused(interface_text("adress = []\n"), 3, {"did you mean \"address\""});
+  refused(interface_text("zzzzzzzzzzz = 1\n"), 3, {"known here:", "heartbeat_ms"});
+  refused(interface_text() + peer_text(2, "allowed_ip = []\n"), 5, {"did you mean \"allowed_ips\""});
+  refused(interface_text() + "[[peers]]\n", 3, {"did you mean \"peer\""});
+  refused(interface_text() + "[[peer]]\nlisten_port = 1\n", 4, {"listen_port"});
+}
+
+TEST_F(ConfigTest, wrong_types_are_named_with_the_right_one) {
+  refused(interface_text("listen_port = \"5820\"\n"), 3, {"listen_port", "whole number without quotes"});
+  refused(interface_text("listen_port = 5820.0\n"), 3, {"listen_port"});
+  refused(interface_text("address = \"10.0.0.1/24\"\n"), 3, {"address", "list"});
+  refused(interface_text("uplinks = [1]\n"), 3, {"uplinks", "list"});
+  refused(interface_text("routes = 1\n"), 3, {"routes", "true or false"});
+  refused(interface_text("mode = true\n"), 3, {"mode", "quotes"});
+  refused("[interface]\nprivate_key = 5\n", 2, {"private_key"});
+  refused(interface_text() + "[peer]\n", 3, {"[[peer]]"});
+  refused("interface = 5\n", 1, {"[interface]"});
+  refused("peer = [5]\n" + interface_text(), 1, {"[[peer]]"});
+  refused("[[interface]]\nprivate_key = \"\"\n", 1, {"[interface]"});
+}
+
+TEST_F(ConfigTest, keys_that_are_missing_bad_or_double_are_refused) {
+  refused("", 1, {"[interface]"});
+  refused("[interface]\n", 1, {"private_key", "centipede genkey"});
+  refused(interface_text("private_key_file = \"x\"\n"), 3, {"both private_key and private_key_file"});
+  refused("[interface]\nprivate_key = \"AAAA\"\n", 2, {"private_key", "44 characters"});
+  refused("[interface]\nprivate_key = \"" + std::string(44, '!') + "\"\n", 2, {"private_key"});
+  refused("[interface]\nprivate_key_file = \"\"\n", 2, {"private_key_file"});
+  refused("[interface]\nprivate_key_file = \"no/such\"\n", 2, {"/etc/centipede/no/such", "No such file"});
+  refused(interface_text() + "[[peer]]\nname = \"a\"\n", 3, {"no public_key"});
+  const std::array<uint8_t, 32> zero{};
+  refused(interface_text() + "[[peer]]\npublic_key = \"" + crypto::to_base64(zero) + "\"\n", 4, {"no valid key"});
+  std::array<uint8_t, 32> low_order{};
+  low_order[0] = 1;
+  refused(interface_text() + "[[peer]]\npublic_key = \"" + crypto::to_base64(low_order) + "\"\n", 4, {"no valid key"});
+  refused(interface_text() + peer_text(2, "preshared_key = \"short\"\n"), 5, {"preshared_key", "genpsk"});
+  refused(interface_text() + peer_text(1), 4, {"own key"});
+  refused(interface_text() + peer_text(2) + peer_text(2), 6, {"public_key", "cp0.toml:4:"});
+  refused(interface_text() + peer_text(2, "name = \"a\"\n") + peer_text(3, "name = \"a\"\n"), 8,
+          {"\"a\"", "cp0.toml:5:"});
+  refused(interface_text() + peer_text(2, "name = \"\"\n"), 5, {"name"});
+  refused(interface_text() + peer_text(2, "name = \"a\\u001b[2J\"\n"), 5, {"name"});
+}
+
+TEST_F(ConfigTest, numbers_out_of_range_are_refused_with_the_range) {
+  refused(interface_text("listen_port = 0\n"), 3, {"1 to 65535"});
+  refused(interface_text("listen_port = 65536\n"), 3, {"1 to 65535"});
+  refused(interface_text("workers = 127\n"), 3, {"0 to 126"});
+  refused(interface_text("workers = -1\n"), 3, {"0 to 126"});
+  refused(interface_text("mtu = 1279\n"), 3, {"1280 to 65435"});
+  refused(interface_text("mtu = 65436\n"), 3, {"65435"});
+  refused(interface_text("window = 1000\n"), 3, {"1024"});
+  refused(interface_text("window = 40000\n"), 3, {"power of two", "65536"});
+  refused(interface_text("window = 2097152\n"), 3, {"1048576"});
+  refused(interface_text("heartbeat_ms = 99\n"), 3, {"100 to 60000"});
+  refused(interface_text("workers = 9223372036854775807\n"), 3, {"0 to 126"});
+  for (const char* fine : {"mtu = 0\n", "mtu = 1280\n", "mtu = 65435\n", "workers = 126\n", "window = 1024\n",
+                           "window = 1048576\n", "listen_port = 65535\n"}) {
+    EXPECT_TRUE(parse(interface_text(fine))) << fine;
+  }
+}
+
+TEST_F(ConfigTest, bad_networks_addresses_and_endpoints_are_refused) {
+  for (const char* address : {"", "10.0.0.1/33", "10.0.0.300/8", "fe80::1%eth0/64", "name", "224.0.0.1/4", "0.0.0.0/0",
+                              "10.0.0.1/", "::1/129", "10.0.0.1/24 "}) {
+    refused(interface_text("address = [\"" + std::string(address) + "\"]\n"), 3, {"address"});
+  }
+  refused(interface_text("address = [\"10.0.0.1/24\", \"10.0.0.1/16\"]\n"), 3, {"twice"});
+  refused(interface_text() + peer_text(2, "allowed_ips = [\"10.0.0.0/40\"]\n"), 5, {"10.0.0.0/40", "no network"});
+  for (const char* endpoint :
+       {"", "203.0.113.5", "203.0.113.5:0", "203.0.113.5:65536", "203.0.113.5:http", "2001:db8::1:5820",
+        "[2001:db8::1]", "[203.0.113.5]:1", ":5820", "a b:5820", "300.0.113.5:5820", "-x.org:1", "a..b:1", "0.0.0.0:1",
+        "255.255.255.255:1", "[ff02::1]:1", "[fe80::1]:1", "a\\u0000b.org:5"}) {
+    refused(interface_text() + peer_text(2, "endpoints = [\"" + std::string(endpoint) + "\"]\n"), 5, {});
+  }
+}
+
+TEST_F(ConfigTest, one_network_belongs_to_one_peer_and_longer_prefixes_may_nest) {
+  refused(interface_text() + peer_text(2, "allowed_ips = [\"10.0.0.0/8\"]\n") +
+              peer_text(3, "allowed_ips = [\"10.1.0.0/16\", \"10.0.0.0/8\"]\n"),
+          8, {"10.0.0.0/8", "cp0.toml:5:"});
+  refused(interface_text() + peer_text(2, "allowed_ips = [\"10.0.0.0/8\"]\n") +
+              peer_text(3, "allowed_ips = [\"10.1.2.3/8\"]\n"),
+          8, {"10.0.0.0/8"});
+  const auto nested = parse(interface_text() + peer_text(2, "allowed_ips = [\"10.0.0.0/8\", \"0.0.0.0/0\"]\n") +
+                            peer_text(3, "allowed_ips = [\"10.1.0.0/16\", \"::/0\"]\n"));
+  EXPECT_TRUE(nested) << nested.error().text;
+}
+
+TEST_F(ConfigTest, host_bits_in_allowed_ips_are_masked_with_a_warning) {
+  const auto loaded = parse(interface_text() + peer_text(2, "allowed_ips = [\"10.1.2.3/8\", \"10.0.0.0/8\"]\n"));
+  ASSERT_TRUE(loaded) << loaded.error().text;
+  ASSERT_EQ(loaded->tunnel.peers[0].allowed_ips.size(), 1U);
+  EXPECT_EQ(loaded->tunnel.peers[0].allowed_ips[0].text(), "10.0.0.0/8");
+  ASSERT_EQ(loaded->warnings.size(), 2U);
+  EXPECT_THAT(loaded->warnings[0], HasSubstr("cp0.toml:5:"));
+  EXPECT_THAT(loaded->warnings[0], HasSubstr("10.0.0.0/8"));
+  EXPECT_THAT(loaded->warnings[1], HasSubstr("twice"));
+}
+
+TEST_F(ConfigTest, a_host_name_that_does_not_resolve_is_left_out_with_a_warning) {
+  const auto loaded =
+      parse(interface_text() + peer_text(2, "endpoints = [\"gone.example:5820\", \"192.0.2.1:1\", \"192.0.2.1:1\"]\n"));
+  ASSERT_TRUE(loaded) << loaded.error().text;
+  EXPECT_EQ(loaded->tunnel.peers[0].endpoints.size(), 1U);
+  ASSERT_EQ(loaded->warnings.size(), 1U);
+  EXPECT_THAT(loaded->warnings[0], HasSubstr("gone.example"));
+}
+
+TEST_F(ConfigTest, uplinks_must_be_device_names_and_differ) {
+  for (const char* name : {"", "sixteen-letters!", "a/b", "a b", "a\\tb", "cp0", "eth%d"}) {
+    refused(interface_text("uplinks = [\"" + std::string(name) + "\"]\n"), 3, {});
+  }
+  refused(interface_text("uplinks = [\"eth0\", \"eth1\", \"eth0\"]\n"), 3, {"eth0", "twice"});
+}
+
+TEST_F(ConfigTest, policies_and_modes_that_are_not_there_are_refused_with_those_that_are) {
+  refused(interface_text() + peer_text(2, "policy = \"aggregate\"\n"), 5, {"not available yet", "redundant", "backup"});
+  refused(interface_text() + peer_text(2, "policy = \"adaptive\"\n"), 5, {"not available yet"});
+  refused(interface_text() + peer_text(2, "policy = \"fastest\"\n"), 5, {"unknown policy"});
+  refused(interface_text("mode = \"fast\"\n"), 3, {"unknown mode", "\"xdp\""});
+}
+
+TEST_F(ConfigTest, what_is_no_toml_is_refused_with_the_place) {
+  refused(interface_text("mtu 1400\n"), 3, {});
+  refused(interface_text("mtu = 1400\nmtu = 1401\n"), 4, {});
+  refused("[interface\n", 1, {});
+  refused(std::string("\x7f\x45\x4c\x46\x02\x01\x00\x00", 8), 1, {});
+  refused("[interface]\nmode = \"\xff\xfe\"\n", 2, {});
+  refused(std::string(1000, '\0'), 1, {});
+  refused("x = " + std::string(5000, '['), 1, {});
+  refused(std::string(500000, 'a'), 1, {});
+}
+
+TEST_F(ConfigTest, the_files_name_is_the_interfaces) {
+  for (const char* path :
+       {"/etc/centipede/sixteen-letters!.toml", "/etc/centipede/a b.toml", "/etc/centipede/%d.toml"}) {
+    EXPECT_FALSE(parse_config(interface_text(), path, fake_resolver)) << path;
+  }
+  EXPECT_EQ(parse_config(interface_text(), "home.toml", fake_resolver)->tunnel.name, "home");
+}
+
+TEST_F(ConfigTest, key_files_are_found_beside_the_configuration) {
+  write("own.key", key_text(1) + "\n");
+  write("office.psk", key_text(9) + "\n", 0644);
+  const std::string path = write("cp0.toml",
+                                 "[interface]\nprivate_key_file = \"own.key\"\n" +
+                                     peer_text(2, "preshared_key_file = \"" + folder_.file("office.psk") + "\"\n"),
+                                 0644);
+  const auto loaded = load_config(path, fake_resolver);
+  ASSERT_TRUE(loaded) << loaded.error().text;
+  EXPECT_EQ(loaded->tunnel.identity.public_key().base64(), public_text(1));
+  EXPECT_TRUE(loaded->tunnel.peers[0].preshared_key);
+  ASSERT_EQ(loaded->warnings.size(), 1U) << "of the key file, not of the configuration, which holds no key";
+  EXPECT_THAT(loaded->warnings[0], HasSubstr("chmod 600 " + folder_.file("office.psk")));
+  write("own.key", key_text(1) + key_text(1));
+  EXPECT_THAT(load_config(path, fake_resolver).error().text, HasSubstr("private_key_file holds no valid key"));
+}
+
+TEST_F(ConfigTest, a_file_that_holds_a_key_and_is_open_to_others_brings_a_warning) {
+  const std::string path = write("cp0.toml", interface_text() + peer_text(2), 0644);
+  const auto open = load_config(path, fake_resolver);
+  ASSERT_TRUE(open) << open.error().text;
+  ASSERT_EQ(open->warnings.size(), 1U);
+  EXPECT_THAT(open->warnings[0], HasSubstr("chmod 600 " + path));
+  chmod(path.c_str(), 0640);
+  EXPECT_TRUE(load_config(path, fake_resolver)->warnings.empty());
+}
+
+TEST_F(ConfigTest, files_that_cannot_be_a_configuration_are_clear_errors) {
+  EXPECT_THAT(load_config(folder_.file("none.toml"), fake_resolver).error().text, HasSubstr("No such file"));
+  EXPECT_THAT(load_config(folder_.path(), fake_resolver).error().text, HasSubstr("is a folder"));
+  EXPECT_THAT(load_config("/dev/null", fake_resolver).error().text, HasSubstr("no regular file"));
+  EXPECT_THAT(load_config(write("cp1.toml", std::string((1 << 20) + 1, '#')), fake_resolver).error().text,
+              HasSubstr("longer than"));
+  EXPECT_THAT(load_config(write("cp2.toml", ""), fake_resolver).error().text, HasSubstr("[interface]"));
+  ASSERT_EQ(mkfifo(folder_.file("cp3.toml").c_str(), 0600), 0);
+  EXPECT_THAT(load_config(folder_.file("cp3.toml"), fake_resolver).error().text, HasSubstr("no regular file"));
+  EXPECT_TRUE(load_config(write("cp4.toml", interface_text() + std::string(1 << 19, '#')), fake_resolver));
+}
+
+// One change of a genuine file: a byte, a piece cut out, doubled or moved, or a token that means something put in.
+std::string mutated(const std::string& genuine, std::mt19937& random) {
+  static const std::vector<std::string> tokens{
+      "[",           "]",         "\"",      "=",          "\n",    "#",    "[[peer]]",
+      "'''",         "\"\"\"",    "\\u0000", "-1",         "1e999", "nan",  "9999999999999999999",
+      "{",           "}",         "true",    "1979-05-27", ",",     "\xff", std::string(1, '\0'),
+      "[interface]", "0.0.0.0/0", "::/0",    "0x10"};
+  std::string text = genuine;
+  for (uint32_t changes = 1 + random() % 4; changes > 0; --changes) {
+    const size_t at = random() % (text.size() + 1);
+    const size_t length = std::min<size_t>(random() % 40, text.size() - at);
+    switch (random() % 5) {
+      case 0:
+        if (at < text.size()) text[at] = static_cast<char>(random());
+        break;
+      case 1:
+        text.erase(at, length);
+        break;
+      case 2:
+        text.insert(random() % (text.size() + 1), text.substr(at, length));
+        break;
+      case 3:
+        text.insert(at, tokens[random() % tokens.size()]);
+        break;
+      default:
+        text.resize(at);
+        break;
+    }
+  }
+  return text;
+}
+
+TEST_F(ConfigTest, twenty_thousand_mutated_files_give_an_error_with_a_place_or_a_configuration) {
+  const std::string genuine =
+      interface_text(
+          "address = [\"10.10.0.1/24\", \"fd10::1/64\"]\nlisten_port = 5820\nuplinks = [\"eth0\"]\nworkers = 2\n"
+          "mode = \"auto\"\nmtu = 1400\nwindow = 32768\nheartbeat_ms = 250\nroutes = true\n") +
+      peer_text(2,
+                "name = \"office\"\nallowed_ips = [\"10.10.0.2/32\"]\nendpoints = [\"192.0.2.1:5820\", "
+                "\"vpn.example.org:1\"]\npolicy = \"redundant\"\n") +
+      peer_text(3, "allowed_ips = [\"10.10.0.3/32\"]\n");
+  ASSERT_TRUE(parse(genuine)) << parse(genuine).error().text;
+  std::mt19937 random(20);
+  const auto begin = std::chrono::steady_clock::now();
+  int good = 0;
+  for (int i = 0; i < 20000; ++i) {
+    const std::string text = mutated(genuine, random);
+    const auto loaded = parse(text);
+    if (loaded) {
+      ++good;
+      continue;
+    }
+    ASSERT_THAT(loaded.error().text, testing::MatchesRegex("/etc/centipede/cp0.toml:[0-9]+:[0-9]+: .+; .+")) << text;
+  }
+  EXPECT_GT(good, 0);
+  EXPECT_LT(good, 20000);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(120));
+}
+
+}  // namespace
+}  // namespace centipede::cli

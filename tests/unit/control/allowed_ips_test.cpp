@@ -1,0 +1,114 @@
+#include "control/allowed_ips.h"
+
+#include <gtest/gtest.h>
+
+namespace centipede::control {
+namespace {
+
+Prefix net(const char* text) { return *Prefix::parse(text); }
+
+std::optional<PeerId> look_up(const AllowedIps& table, const char* text) {
+  const IpAddress address = *IpAddress::parse(text);
+  return address.is_v4() ? table.lookup_v4(address.bytes().data()) : table.lookup_v6(address.bytes().data());
+}
+
+TEST(AllowedIps, EmptyTableKnowsNobody) {
+  const AllowedIps table;
+  EXPECT_EQ(look_up(table, "10.0.0.1"), std::nullopt);
+  EXPECT_EQ(look_up(table, "fd00::1"), std::nullopt);
+}
+
+TEST(AllowedIps, LongestPrefixWinsInEitherOrderOfInsertion) {
+  for (const bool wide_first : {true, false}) {
+    AllowedIps table;
+    if (wide_first) { EXPECT_TRUE(table.insert(net("10.0.0.0/8"), 1)); }
+    EXPECT_TRUE(table.insert(net("10.1.0.0/16"), 2));
+    EXPECT_TRUE(table.insert(net("10.1.2.3/32"), 3));
+    if (!wide_first) { EXPECT_TRUE(table.insert(net("10.0.0.0/8"), 1)); }
+    EXPECT_EQ(look_up(table, "10.9.9.9"), 1U);
+    EXPECT_EQ(look_up(table, "10.1.9.9"), 2U);
+    EXPECT_EQ(look_up(table, "10.1.2.3"), 3U);
+    EXPECT_EQ(look_up(table, "10.1.2.2"), 2U);
+    EXPECT_EQ(look_up(table, "11.0.0.0"), std::nullopt);
+  }
+}
+
+TEST(AllowedIps, FamiliesAreApart) {
+  AllowedIps table;
+  EXPECT_TRUE(table.insert(net("0.0.0.0/0"), 1));
+  EXPECT_EQ(look_up(table, "255.255.255.255"), 1U);
+  EXPECT_EQ(look_up(table, "::"), std::nullopt);
+  EXPECT_TRUE(table.insert(net("::/0"), 2));
+  EXPECT_TRUE(table.insert(net("fd00:1::/32"), 3));
+  EXPECT_TRUE(table.insert(net("fd00:1::7/128"), 4));
+  EXPECT_EQ(look_up(table, "2001:db8::1"), 2U);
+  EXPECT_EQ(look_up(table, "fd00:1::8"), 3U);
+  EXPECT_EQ(look_up(table, "fd00:1::7"), 4U);
+}
+
+TEST(AllowedIps, TheSameNetworkBelongsToOnePeer) {
+  AllowedIps table;
+  EXPECT_TRUE(table.insert(net("10.0.0.0/8"), 0));
+  EXPECT_TRUE(table.insert(net("10.0.0.0/8"), 0));
+  EXPECT_FALSE(table.insert(net("10.0.0.0/8"), 1));
+  EXPECT_EQ(look_up(table, "10.0.0.1"), 0U);
+}
+
+TEST(AllowedIps, HostBitsDoNotMatter) {
+  AllowedIps table;
+  EXPECT_TRUE(table.insert(net("10.0.0.7/8"), 1));
+  EXPECT_EQ(look_up(table, "10.200.0.0"), 1U);
+  EXPECT_FALSE(table.insert(net("10.0.0.0/8"), 2));
+}
+
+TEST(AllowedIps, ImpossibleLengthIsRefused) {
+  AllowedIps table;
+  EXPECT_FALSE(table.insert({*IpAddress::parse("10.0.0.0"), 33}, 1));
+  EXPECT_FALSE(table.insert({IpAddress{}, 0}, 1));
+}
+
+TEST(AllowedIps, RemovingAPeerLeavesTheOthersAndItsNetworksFree) {
+  AllowedIps table;
+  EXPECT_TRUE(table.insert(net("10.0.0.0/8"), 1));
+  EXPECT_TRUE(table.insert(net("10.1.0.0/16"), 2));
+  EXPECT_TRUE(table.insert(net("10.1.2.0/24"), 1));
+  EXPECT_TRUE(table.insert(net("::/0"), 1));
+  table.remove(1);
+  EXPECT_EQ(look_up(table, "10.9.9.9"), std::nullopt);
+  EXPECT_EQ(look_up(table, "10.1.2.3"), 2U);
+  EXPECT_EQ(look_up(table, "fd00::1"), std::nullopt);
+  EXPECT_TRUE(table.insert(net("10.0.0.0/8"), 3));
+  EXPECT_EQ(look_up(table, "10.9.9.9"), 3U);
+}
+
+TEST(AllowedIps, RandomTablesAgreeWithTheSlowWay) {
+  uint32_t state = 7;
+  const auto random = [&] { return state = state * 1664525 + 1013904223; };
+  for (int round = 0; round < 200; ++round) {
+    AllowedIps table;
+    std::vector<std::pair<Prefix, PeerId>> rows;
+    for (PeerId peer = 0; peer < 20; ++peer) {
+      const uint8_t bytes[4] = {10, static_cast<uint8_t>(random() >> 30), static_cast<uint8_t>(random() >> 29), 0};
+      const Prefix network = Prefix{IpAddress::v4(bytes), random() >> 27}.network();
+      if (table.insert(network, peer)) rows.emplace_back(network, peer);
+    }
+    if (round % 2 == 0) {
+      table.remove(3);
+      std::erase_if(rows, [](const auto& row) { return row.second == 3; });
+    }
+    for (int probe = 0; probe < 100; ++probe) {
+      const uint8_t bytes[4] = {10, static_cast<uint8_t>(random() >> 30), static_cast<uint8_t>(random() >> 29), 1};
+      std::optional<PeerId> expected;
+      unsigned longest = 0;
+      for (const auto& [network, peer] : rows) {
+        if (!network.contains(IpAddress::v4(bytes)) || (expected && network.length < longest)) continue;
+        expected = peer;
+        longest = network.length;
+      }
+      ASSERT_EQ(table.lookup_v4(bytes), expected);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace centipede::control

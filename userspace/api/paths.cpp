@@ -1,0 +1,35 @@
+#include "api/paths.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <system_error>
+
+namespace centipede::api {
+
+bool valid_interface_name(std::string_view name) {
+  if (name.empty() || name.size() > 15 || name == "." || name == "..") return false;
+  return std::ranges::all_of(name, [](char c) { return c > ' ' && c < '\x7f' && c != '/' && c != ':' && c != '%'; });
+}
+
+std::string socket_path(std::string_view directory, std::string_view tunnel) {
+  return std::string(directory) + "/" + std::string(tunnel) + ".sock";
+}
+
+std::string lock_path(std::string_view directory, std::string_view tunnel) {
+  return std::string(directory) + "/" + std::string(tunnel) + ".lock";
+}
+
+std::vector<std::string> running_tunnels(const std::string& directory) {
+  std::vector<std::string> found;
+  std::error_code error;
+  std::filesystem::directory_iterator entries(directory, error);
+  for (; !error && entries != std::filesystem::directory_iterator{}; entries.increment(error)) {
+    const auto& path = entries->path();
+    const std::string name = path.stem().string();
+    if (path.extension() == ".sock" && valid_interface_name(name)) found.push_back(name);
+  }
+  std::ranges::sort(found);
+  return found;
+}
+
+}  // namespace centipede::api

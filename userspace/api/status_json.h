@@ -1,0 +1,38 @@
+// The status of a tunnel as JSON, the same in `GET /v1/status` and `centipede status --json`. Keys are never renamed or
+// given another meaning; new ones may come, so readers ignore those they do not know. Base units: packets, bytes,
+// `_us` microseconds (integers), `_s` seconds (with fractions), loss 0..1. What is not known is null.
+//
+//   name, public_key (base64), listen_port, addresses ["10.10.0.1/24"], mtu, aead
+//   uplinks[]: id, name, usable, addresses ["192.0.2.1"], mode ("native/zero-copy", "native", "generic", "udp", ""
+//   while
+//     the device is absent), reason (why not XDP), xsk_dropped, fill_ring_empty,
+//     xdp: one number a verdict: redirected, duplicate, too_old, handshake, control, unknown_session, no_socket,
+//     bad_lane,
+//       bad_counter, malformed, fragment, foreign
+//   peers[]: id, name, public_key, policy ("redundant", "backup"), allowed_ips, session_age_s, last_handshake_s (ago),
+//     handshakes,
+//     paths[]: id, uplink (its id), uplink_name, local, remote ("192.0.2.1:5820"), configured, sending, state
+//     ("probing",
+//       "active", "degraded", "down"), rtt_us, rtt_variation_us, loss_in, loss_out, sent_packets, sent_bytes,
+//       send_errors, first_packets, first_bytes, duplicates_early (in XDP), duplicates_worker, only_here
+//   control: refused handshakes and frames, one number a reason (the members of control::ControlCounters)
+//   total, workers[]: the members of WorkerCounters
+//
+// Threading: pure functions. Errors of reading name the key; input may be anything.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <string_view>
+
+#include "base/result.h"
+#include "dataplane/tunnel_status.h"
+
+namespace centipede::api {
+
+[[nodiscard]] nlohmann::json to_json(const TunnelStatus& status);
+[[nodiscard]] Result<TunnelStatus> status_from_json(std::string_view text);
+
+[[nodiscard]] const char* policy_name(control::Policy policy);
+[[nodiscard]] const char* state_name(control::PathState state);
+
+}  // namespace centipede::api

@@ -1,0 +1,206 @@
+#include "cli/config.h"
+
+#include <centipede/abi.h>
+#include <netdb.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <bit>
+#include <filesystem>
+
+#include "api/paths.h"
+#include "cli/config_document.h"
+
+namespace centipede::cli {
+namespace {
+
+constexpr size_t file_limit = size_t{1} << 20;
+constexpr std::array<std::string_view, 11> interface_keys{"private_key", "private_key_file", "address", "listen_port",
+                                                          "uplinks",     "workers",          "mode",    "mtu",
+                                                          "window",      "heartbeat_ms",     "routes"};
+constexpr std::array<std::string_view, 2> sections{"interface", "peer"};
+
+crypto::Identity read_identity(Section& section, bool& holds_secret) {
+  const auto secret = read_secret(section, "private_key", holds_secret);
+  if (!secret) {
+    section.source().mistake(section.position(), "[interface] has no private_key",
+                             "make one with `centipede genkey -o FILE` and name it: private_key_file = \"FILE\"");
+  }
+  auto identity = crypto::Identity::from_base64(secret->trimmed());
+  if (!identity) {
+    const char* key = section.has("private_key") ? "private_key" : "private_key_file";
+    section.source().mistake(section.position(key), std::string(key) + " holds no valid key",
+                             "it must be 44 characters of base64, as `centipede genkey` prints them");
+  }
+  return std::move(*identity);
+}
+
+std::vector<Prefix> read_addresses(const Section& section) {
+  Source& source = section.source();
+  std::vector<Prefix> addresses;
+  std::set<IpAddress> seen;
+  for (const TextItem& item : section.texts("address")) {
+    const auto prefix = Prefix::parse(item.text);
+    if (!prefix)
+      source.mistake(item.at, in_quotes(item.text) + " is no address", "write \"10.10.0.1/24\" or \"fd10::1/64\"");
+    const ConstBytes raw = prefix->address.bytes();
+    const bool multicast = prefix->address.is_v4() ? raw[0] >= 224 : raw[0] == 0xff;
+    if (multicast || std::ranges::all_of(raw, [](uint8_t byte) { return byte == 0; })) {
+      source.mistake(item.at, in_quotes(item.text) + " is no address of a host",
+                     "write the address that this host shall have");
+    }
+    if (!seen.insert(prefix->address).second) {
+      source.mistake(item.at, prefix->address.text() + " is given twice", "keep one of them");
+    }
+    addresses.push_back(*prefix);
+  }
+  return addresses;
+}
+
+std::vector<std::string> read_uplinks(const Section& section, const std::string& interface) {
+  Source& source = section.source();
+  std::vector<std::string> uplinks;
+  for (const TextItem& item : section.texts("uplinks")) {
+    if (!api::valid_interface_name(item.text)) {
+      source.mistake(item.at, in_quotes(item.text) + " is no name of a device",
+                     "use 1 to 15 visible characters without '/', ':' and '%', as `ip link` shows them");
+    }
+    if (item.text == interface) {
+      source.mistake(item.at, in_quotes(item.text) + " is the tunnel itself", "name the devices that it shall use");
+    }
+    if (std::ranges::find(uplinks, item.text) != uplinks.end()) {
+      source.mistake(item.at, "uplink " + in_quotes(item.text) + " is given twice", "keep one of them");
+    }
+    if (uplinks.size() == CP_MAX_UPLINKS) {
+      source.mistake(item.at, "more than " + std::to_string(CP_MAX_UPLINKS) + " uplinks", "leave some out");
+    }
+    uplinks.push_back(item.text);
+  }
+  return uplinks;
+}
+
+ReceiveMode read_mode(const Section& section) {
+  const auto text = section.text("mode");
+  if (!text || text->text == "auto") return ReceiveMode::automatic;
+  if (text->text == "xdp") return ReceiveMode::xdp;
+  if (text->text == "udp") return ReceiveMode::udp;
+  section.source().mistake(text->at, "unknown mode " + in_quotes(text->text), "use \"auto\", \"xdp\" or \"udp\"");
+}
+
+unsigned read_mtu(const Section& section) {
+  constexpr int64_t least = 1280;  // what IPv6 asks of every link
+  const int64_t mtu = section.number("mtu", 0, 65435).value_or(0);
+  if (mtu != 0 && mtu < least) {
+    section.source().mistake(section.position("mtu"), "mtu = " + std::to_string(mtu) + " is out of range",
+                             "use 1280 to 65435, or 0 to have it found");
+  }
+  return static_cast<unsigned>(mtu);
+}
+
+unsigned read_window_bits(const Section& section) {
+  const auto window = section.number("window", 1 << CP_WINDOW_BITS_MIN, 1 << CP_WINDOW_BITS_MAX);
+  if (!window) return CP_WINDOW_BITS_DEFAULT;
+  const auto packets = static_cast<uint64_t>(*window);
+  if (!std::has_single_bit(packets)) {
+    section.source().mistake(section.position("window"), "window = " + std::to_string(packets) + " is no power of two",
+                             "use " + std::to_string(std::bit_ceil(packets)));
+  }
+  return static_cast<unsigned>(std::countr_zero(packets));
+}
+
+TunnelConfig read_document(Source& source, toml::table& document, const Resolver& resolver, bool& holds_secret) {
+  const std::string name = std::filesystem::path(source.path()).stem().string();
+  if (!api::valid_interface_name(name)) {
+    throw Mistake{source.path() + ": the file's name gives the interface's, and " + in_quotes(name) +
+                  " is none; use 1 to 15 visible characters without '/', ':' and '%', then .toml"};
+  }
+  refuse_unknown_keys(source, document, "the file", sections);
+  toml::node* node = document.get("interface");
+  if (node == nullptr) source.mistake({1, 1}, "there is no [interface] section", "add one with a private_key");
+  if (!node->is_table()) source.mistake(node->source().begin, "interface is no table", "write [interface]");
+  Section section(source, *node->as_table(), "[interface]", interface_keys);
+  auto identity = read_identity(section, holds_secret);
+  const crypto::PublicKey own = identity.public_key();
+  const TunnelConfig defaults{.identity = identity.clone(), .addresses = {}, .uplinks = {}, .peers = {}};
+  const auto number = [&](std::string_view key, int64_t least, int64_t most, unsigned otherwise) {
+    return static_cast<unsigned>(section.number(key, least, most).value_or(otherwise));
+  };
+  return TunnelConfig{
+      .name = name,
+      .identity = std::move(identity),
+      .addresses = read_addresses(section),
+      .listen_port = static_cast<uint16_t>(number("listen_port", 1, 65535, defaults.listen_port)),
+      .uplinks = read_uplinks(section, name),
+      .workers = number("workers", 0, CP_MAX_WORKERS, defaults.workers),
+      .mode = read_mode(section),
+      .mtu = read_mtu(section),
+      .window_bits = read_window_bits(section),
+      .heartbeat_ms = number("heartbeat_ms", 100, 60000, defaults.heartbeat_ms),
+      .routes = section.boolean("routes").value_or(defaults.routes),
+      .peers = read_peers(source, document, own, resolver, holds_secret),
+  };
+}
+
+std::string first_line(std::string_view text) {
+  return std::string(text.substr(0, text.find('\n')));
+}
+
+Result<LoadedConfig> parse_text(std::string_view text, const std::string& path, const Resolver& resolver,
+                                bool open_to_others) {
+  Source source(path);
+  try {
+    bool holds_secret = false;
+    toml::table document = toml::parse(text, path);
+    LoadedConfig loaded{read_document(source, document, resolver, holds_secret), {}};
+    if (holds_secret && open_to_others) {
+      source.warn_file(path, "it holds a key and is open to other users: chmod 600 " + path);
+    }
+    if (loaded.tunnel.peers.empty()) source.warn_file(path, "there is no [[peer]]: the tunnel leads nowhere");
+    loaded.warnings = std::move(source.warnings());
+    return loaded;
+  } catch (const toml::parse_error& error) {
+    return fail(source.place(error.source().begin) + ": " + first_line(error.description()) +
+                    "; correct the line (the format is TOML 1.0)",
+                EINVAL);
+  } catch (const Mistake& mistake) {
+    return fail(mistake.text, EINVAL);
+  }
+}
+
+}  // namespace
+
+Result<std::vector<IpAddress>> resolve_host(const std::string& host) {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_DGRAM;
+  addrinfo* found = nullptr;
+  if (const int error = getaddrinfo(host.c_str(), nullptr, &hints, &found); error != 0) {
+    return fail("resolving " + host + ": " + gai_strerror(error));
+  }
+  std::vector<IpAddress> addresses;
+  for (const addrinfo* row = found; row != nullptr; row = row->ai_next) {
+    const auto endpoint = Endpoint::from_sockaddr(row->ai_addr);
+    if (endpoint && std::ranges::find(addresses, endpoint->address) == addresses.end()) {
+      addresses.push_back(endpoint->address);
+    }
+  }
+  freeaddrinfo(found);
+  return addresses;
+}
+
+Result<LoadedConfig> parse_config(std::string_view text, const std::string& path, const Resolver& resolver) {
+  return parse_text(text, path, resolver, false);
+}
+
+Result<LoadedConfig> load_config(const std::string& path, const Resolver& resolver) {
+  if (auto ready = crypto::initialise(); !ready) return std::unexpected(ready.error());
+  auto file = read_small_file(path, file_limit);
+  if (!file) {
+    const bool missing = file.error().code == ENOENT;
+    const char* remedy = missing ? "write one (man centipede.toml) or name another with -c"
+                                 : "name a readable configuration file with -c";
+    return fail(file.error().text + "; " + remedy, file.error().code);
+  }
+  return parse_text(file->content.text(), path, resolver, file->open_to_others);
+}
+
+}  // namespace centipede::cli

@@ -1,0 +1,37 @@
+// The configuration file of a tunnel, /etc/centipede/<interface>.toml, read and checked into a TunnelConfig.
+//
+//   [interface]  private_key | private_key_file, address [], listen_port, uplinks [], workers, mode, mtu, window
+//   (packets,
+//                a power of two), heartbeat_ms, routes
+//   [[peer]]     name, public_key, preshared_key | preshared_key_file, allowed_ips [], endpoints [], policy
+//
+// Key files are relative to the configuration file's folder. Endpoints may hold host names, resolved while loading.
+// Errors read "FILE:LINE:COLUMN: what; what to do"; the first one ends the reading. Whatever the file holds gives an
+// error or a configuration. Warnings have the same form. Threading: any; load_config() may wait for name servers.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "dataplane/tunnel_config.h"
+
+namespace centipede::cli {
+
+using Resolver = std::function<Result<std::vector<IpAddress>>(const std::string& host)>;
+// getaddrinfo(3).
+Result<std::vector<IpAddress>> resolve_host(const std::string& host);
+
+struct LoadedConfig {
+  TunnelConfig tunnel;
+  std::vector<std::string> warnings;
+};
+
+// The interface's name is the file's name without ".toml"; files above 1 MiB are refused.
+Result<LoadedConfig> load_config(const std::string& path, const Resolver& resolver = resolve_host);
+// The same for a text at hand; `path` names it in messages, gives the interface's name and the folder of key files.
+Result<LoadedConfig> parse_config(std::string_view text, const std::string& path, const Resolver& resolver);
+
+}  // namespace centipede::cli

@@ -1,0 +1,59 @@
+// What we answered to one peer's initiations: the newest timestamp accepted, and the response, kept for the copies of the
+// same initiation that arrive over other paths. Copies differ in mac2 only; each (source, destination) pair is answered
+// once, eight at most. Threading: plain value.
+#pragma once
+
+#include <cstring>
+#include <optional>
+#include <vector>
+
+#include "control/controller.h"
+#include "control/token_bucket.h"
+#include "crypto/handshake.h"
+
+namespace centipede::control {
+
+class Answers {
+ public:
+  [[nodiscard]] bool is_newer(uint64_t timestamp_ns) const { return !accepted_ || timestamp_ns > accepted_->timestamp_ns; }
+  // Spent only by initiations whose signature was right: nobody else can use up the peer's share.
+  [[nodiscard]] bool within_rate(Instant now) const { return rate_.available(now); }
+  void accept(uint64_t timestamp_ns, Instant now) {
+    (void)rate_.take(now);
+    accepted_.emplace();
+    accepted_->timestamp_ns = timestamp_ns;
+  }
+  void remember(ConstBytes initiation, const crypto::ResponseBytes& response, wire::SessionId sid, const Route& at) {
+    std::memcpy(accepted_->initiation.data(), initiation.data(), before_mac2);
+    accepted_->response = response;
+    accepted_->sid = sid;
+    accepted_->answered.push_back(at);
+  }
+  // The session that the kept response belongs to; 0: none.
+  [[nodiscard]] wire::SessionId sid() const { return accepted_ ? accepted_->sid : 0; }
+  // The response to send when this is another copy of what was accepted last, over a pair not yet answered.
+  [[nodiscard]] const crypto::ResponseBytes* answer_to_copy(uint64_t timestamp_ns, ConstBytes initiation,
+                                                            const Route& at) {
+    if (!accepted_ || accepted_->sid == 0 || timestamp_ns != accepted_->timestamp_ns) return nullptr;
+    if (std::memcmp(accepted_->initiation.data(), initiation.data(), before_mac2) != 0) return nullptr;
+    std::vector<Route>& answered = accepted_->answered;
+    if (answered.size() >= most_answers || std::ranges::find(answered, at) != answered.end()) return nullptr;
+    answered.push_back(at);
+    return &accepted_->response;
+  }
+
+ private:
+  static constexpr size_t before_mac2 = CP_INITIATION_SIZE - 16;
+  static constexpr size_t most_answers = 8;
+  struct Accepted {
+    uint64_t timestamp_ns = 0;
+    std::array<uint8_t, before_mac2> initiation{};
+    crypto::ResponseBytes response{};
+    wire::SessionId sid = 0;
+    std::vector<Route> answered;
+  };
+  std::optional<Accepted> accepted_;
+  TokenBucket rate_{milliseconds(200), 5};
+};
+
+}  // namespace centipede::control

@@ -1,0 +1,56 @@
+// Calling one peer: the initiations under way and when the next one is due.
+//
+// Policy: attempts back off from initiation_retry_min to initiation_retry_max, doubling, with 20 % of jitter, for ever.
+// Each has a new ephemeral key, a new session id and a new timestamp: max(wall clock, last sent + one quantum), so that a
+// clock that jumps back locks nobody out. The three newest attempts are kept, because over a slow link a response
+// comes after the next attempt has left; when one completes, older ones are dropped and newer ones stay: the peer may have
+// answered those too, and have dropped the one that completed. After 60 s an attempt is forgotten.
+// Threading: one thread. Secrets are wiped with the attempt.
+#pragma once
+
+#include <deque>
+
+#include "control/context.h"
+#include "crypto/handshake.h"
+
+namespace centipede::control {
+
+class Call {
+ public:
+  struct Attempt {
+    crypto::Initiator initiator;
+    Instant sent;
+  };
+
+  Call(const Timing& timing, Instant now) : timing_(timing), next_at_(now), backoff_(timing.initiation_retry_min) {}
+
+  [[nodiscard]] bool due(Instant now) const { return now >= next_at_; }
+  [[nodiscard]] Instant next_at() const { return next_at_; }
+  // Whatever happened speaks for trying now: back to the fast pace, at most five attempts a second.
+  void hurry(Instant now);
+  // No attempt before `instant`.
+  void postpone(Instant instant) { next_at_ = std::max(next_at_, instant); }
+  void start_over(Instant first, Duration backoff);
+  // Nobody needs to be called: the next need starts at the fast pace.
+  void rest();
+
+  // Makes the next attempt; its message is to be sent. Null when the peer's key allows no handshake.
+  [[nodiscard]] const crypto::InitiationBytes* attempt(Context& context, PeerId peer, const crypto::PublicKey& key,
+                                                       Now now);
+  [[nodiscard]] const Attempt* find(wire::SessionId sid) const;
+  // The attempt has become a session, which owns its id now.
+  void completed(Context& context, wire::SessionId sid);
+  void forget(Context& context);
+  void expire(Context& context, Instant now);
+  [[nodiscard]] Instant next_expiry() const;
+
+ private:
+  const Timing& timing_;
+  std::deque<Attempt> attempts_;  // oldest first
+  Instant next_at_;
+  std::optional<Instant> last_at_;
+  Duration backoff_;
+  uint64_t last_timestamp_ns_ = 0;
+};
+
+}  // namespace centipede::control

@@ -1,0 +1,38 @@
+// What the controller lends to its peers: settings, randomness, the uplinks as they are now, the table of session ids and
+// the list of actions that grows while an event is handled. Owned by the controller; one thread.
+#pragma once
+
+#include <map>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "control/controller.h"
+#include "crypto/aead.h"
+
+namespace centipede::control {
+
+struct Context {
+  const Settings& settings;
+  Randomness& randomness;
+  crypto::AeadProvider& aead;
+  std::map<UplinkId, Uplink> uplinks{};
+  // Who owns a session id of ours: one of a pending initiation or of a receiving session.
+  std::unordered_map<wire::SessionId, PeerId> sids{};
+  std::vector<Action> actions{};
+  ControlCounters counters{};
+
+  [[nodiscard]] uint64_t random();
+  // Evenly spread over span * (1 - spread) .. span * (1 + spread).
+  [[nodiscard]] Duration jittered(Duration span, double spread);
+  [[nodiscard]] crypto::SecretKey random_secret();
+  // Random, not 0 and none of ours, remembered as the peer's until release_sid().
+  [[nodiscard]] wire::SessionId take_sid(PeerId owner);
+  void release_sid(wire::SessionId sid) { sids.erase(sid); }
+
+  void count(crypto::HandshakeFailure failure);
+  void send(const Route& route, ConstBytes bytes);
+  void report(Event::Level level, std::string text) { actions.emplace_back(Event{level, std::move(text)}); }
+};
+
+}  // namespace centipede::control

@@ -1,0 +1,174 @@
+#include "control/path_table.h"
+
+#include <algorithm>
+
+namespace centipede::control {
+namespace {
+
+constexpr size_t max_paths = 16;
+constexpr size_t max_unvalidated = 8;
+constexpr Duration unvalidated_life = seconds(10);
+constexpr Duration unvalidated_grace = seconds(3);  // before a newer unvalidated path may take its place
+
+bool starts_here(const std::map<UplinkId, Uplink>& uplinks, const Route& route) {
+  const auto uplink = uplinks.find(route.uplink);
+  if (uplink == uplinks.end() || !uplink->second.usable) return false;
+  return std::ranges::find(uplink->second.addresses, route.local) != uplink->second.addresses.end();
+}
+
+bool reachable_in_principle(const IpAddress& local, const IpAddress& remote) {
+  return local.family() == remote.family() && local.is_link_local() == remote.is_link_local();
+}
+
+// First addresses of all uplinks before second ones, so that the limit on paths leaves no uplink out.
+std::vector<Route> candidates(const std::map<UplinkId, Uplink>& uplinks, const std::vector<Endpoint>& endpoints) {
+  std::vector<Route> routes;
+  bool more = true;
+  for (size_t index = 0; more; ++index) {
+    more = false;
+    for (const auto& [id, uplink] : uplinks) {
+      if (!uplink.usable || index >= uplink.addresses.size()) continue;
+      more = true;
+      for (const Endpoint& endpoint : endpoints) {
+        if (!reachable_in_principle(uplink.addresses[index], endpoint.address)) continue;
+        if (routes.size() == max_paths) return routes;
+        routes.push_back({id, uplink.addresses[index], endpoint});
+      }
+    }
+  }
+  return routes;
+}
+
+bool is_unvalidated(const Path& path) { return !path.configured() && !path.was_validated(); }
+
+Instant last_sign_of(const Path& path) { return path.heard_at().value_or(path.created_at()); }
+
+}  // namespace
+
+std::string describe(const Context& context, const Route& route) {
+  const auto uplink = context.uplinks.find(route.uplink);
+  const std::string name =
+      uplink == context.uplinks.end() ? "uplink " + std::to_string(route.uplink) : uplink->second.name;
+  return name + " " + route.local.text() + " → " + route.remote.text();
+}
+
+Path* PathTable::find(const Route& route) const {
+  for (const auto& path : paths_)
+    if (path->route() == route) return path.get();
+  return nullptr;
+}
+
+template <class Condition>
+PathTable::Change PathTable::drop_if(const Context& context, const char* why, Condition condition) {
+  Change change;
+  std::erase_if(paths_, [&](const std::unique_ptr<Path>& path) {
+    if (!condition(*path)) return false;
+    change.lines.push_back("path " + describe(context, path->route()) + ": " + why);
+    return true;
+  });
+  return change;
+}
+
+Path& PathTable::add(Context& context, const Route& route, bool configured, Instant now) {
+  const auto taken = [&](uint16_t id) {
+    return std::ranges::any_of(paths_, [&](const auto& path) { return path->id() == id; });
+  };
+  do ++last_id_;
+  while (last_id_ == 0 || taken(last_id_));
+  paths_.push_back(
+      std::make_unique<Path>(last_id_, route, configured, context.settings.workers, context.random(), now));
+  return *paths_.back();
+}
+
+PathTable::Change PathTable::refresh(Context& context, const std::vector<Endpoint>& endpoints, Instant now) {
+  Change change = drop_if(context, "gone with its address",
+                          [&](const Path& path) { return !starts_here(context.uplinks, path.route()); });
+  for (const Route& route : candidates(context.uplinks, endpoints)) {
+    if (Path* known = find(route)) {
+      known->set_configured(true);
+      continue;
+    }
+    if (paths_.size() >= max_paths && !make_room(now)) break;
+    add(context, route, true, now);
+    change.added = true;
+  }
+  return change;
+}
+
+// An unvalidated path first, then the learned one that has been down for longest.
+bool PathTable::make_room(Instant now) {
+  const auto better_victim = [](const Path& a, const Path& b) {
+    if (a.was_validated() != b.was_validated()) return !a.was_validated();
+    return a.state_since() < b.state_since();
+  };
+  const std::unique_ptr<Path>* victim = nullptr;
+  for (const auto& path : paths_) {
+    if (path->configured() || path->is_up()) continue;
+    if (!path->was_validated() && now - last_sign_of(*path) < unvalidated_grace) continue;
+    if (victim == nullptr || better_victim(*path, **victim)) victim = &path;
+  }
+  if (victim == nullptr) return false;
+  paths_.erase(paths_.begin() + (victim - paths_.data()));
+  return true;
+}
+
+Path* PathTable::learn(Context& context, const Route& route, Instant now) {
+  if (!starts_here(context.uplinks, route) || !learned_.available(now)) return nullptr;
+  const auto unvalidated = static_cast<size_t>(
+      std::ranges::count_if(paths_, [](const auto& path) { return is_unvalidated(*path); }));
+  if (unvalidated >= max_unvalidated) {
+    const auto oldest = std::ranges::min_element(paths_, {}, [](const auto& path) {
+      return is_unvalidated(*path) ? last_sign_of(*path) : never;
+    });
+    if (now - last_sign_of(**oldest) < unvalidated_grace) return nullptr;
+    paths_.erase(oldest);
+  }
+  if (paths_.size() >= max_paths && !make_room(now)) return nullptr;
+  if (!learned_.take(now)) return nullptr;
+  return &add(context, route, false, now);
+}
+
+PathTable::Change PathTable::drop_superseded(const Context& context, const Path& validated) {
+  return drop_if(context, "left by the peer for another", [&](const Path& path) {
+    return &path != &validated && !path.configured() && path.heard_at() &&
+           path.peer_path_id() == validated.peer_path_id() && *path.heard_at() <= *validated.heard_at() &&
+           path.peer_number() < validated.peer_number();
+  });
+}
+
+PathTable::Change PathTable::expire(const Context& context, Instant now, Duration long_down) {
+  const bool other_is_up = any_up();
+  return drop_if(context, "forgotten", [&](const Path& path) {
+    if (path.configured() || path.is_up()) return false;
+    if (!path.was_validated()) return now >= last_sign_of(path) + unvalidated_life;
+    return other_is_up && now >= path.state_since() + long_down;
+  });
+}
+
+Instant PathTable::next_expiry(Duration long_down) const {
+  const bool other_is_up = any_up();
+  Instant next = never;
+  for (const auto& path : paths_) {
+    if (path->configured() || path->is_up()) continue;
+    if (!path->was_validated()) next = std::min(next, last_sign_of(*path) + unvalidated_life);
+    else if (other_is_up) next = std::min(next, path->state_since() + long_down);
+  }
+  return next;
+}
+
+void PathTable::drop_learned() {
+  std::erase_if(paths_, [](const auto& path) { return !path->configured(); });
+}
+
+bool PathTable::any_up() const {
+  return std::ranges::any_of(paths_, [](const auto& path) { return path->is_up(); });
+}
+
+Duration PathTable::largest_rtt() const {
+  Duration largest{};
+  for (const auto& path : paths_)
+    if (path->is_up()) largest = std::max(largest, path->rtt().smoothed().value_or(Duration::zero()));
+  return largest;
+}
+
+}  // namespace centipede::control

@@ -1,0 +1,60 @@
+// The paths of one peer: which 4-tuples there are, at most 16.
+//
+// Policy
+//   Candidates are each address of each usable uplink with each configured endpoint of its family (a link-local address
+//   only with a link-local endpoint). They exist as long as the address does and are never dropped for silence.
+//   Learned paths come from fresh authenticated heartbeats of an unknown 4-tuple: at most 8 that have not been validated,
+//   at most one new a second with a burst of 4. One that is not validated is dropped 10 s after its last heartbeat, or
+//   earlier for a newer one when there is no room. When the peer has moved (the same path of the peer validated from another
+//   address), the learned path that it left is dropped. One that has long been down goes when another is active.
+//   With the address or the uplink, its paths vanish at once.
+// Threading: one thread.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "control/context.h"
+#include "control/path.h"
+
+namespace centipede::control {
+
+class PathTable {
+ public:
+  [[nodiscard]] const std::vector<std::unique_ptr<Path>>& all() const { return paths_; }
+  [[nodiscard]] Path* find(const Route& route) const;
+
+  struct Change {
+    std::vector<std::string> lines;  // for the log
+    bool added = false;
+    [[nodiscard]] bool any() const { return added || !lines.empty(); }
+  };
+  // Makes the candidates those of the uplinks as they are now.
+  [[nodiscard]] Change refresh(Context& context, const std::vector<Endpoint>& endpoints, Instant now);
+  // Null when a limit forbids it.
+  [[nodiscard]] Path* learn(Context& context, const Route& route, Instant now);
+  // `path` has just been validated: drops the learned paths that the same path of the peer has left.
+  [[nodiscard]] Change drop_superseded(const Context& context, const Path& path);
+  [[nodiscard]] Change expire(const Context& context, Instant now, Duration long_down);
+  [[nodiscard]] Instant next_expiry(Duration long_down) const;
+  // Forgets where a peer without endpoints has been.
+  void drop_learned();
+
+  [[nodiscard]] bool any_up() const;
+  [[nodiscard]] Duration largest_rtt() const;
+
+ private:
+  [[nodiscard]] bool make_room(Instant now);
+  Path& add(Context& context, const Route& route, bool configured, Instant now);
+  template <class Condition>
+  Change drop_if(const Context& context, const char* why, Condition condition);
+
+  std::vector<std::unique_ptr<Path>> paths_;
+  uint16_t last_id_ = 0;
+  TokenBucket learned_{seconds(1), 4};
+};
+
+// "eth0 10.1.0.1 → 10.1.0.2:5820"
+[[nodiscard]] std::string describe(const Context& context, const Route& route);
+
+}  // namespace centipede::control

@@ -1,0 +1,153 @@
+#include "control/peer.h"
+
+#include <algorithm>
+
+namespace centipede::control {
+namespace {
+
+constexpr uint64_t failed_tags_rekey = uint64_t{1} << 35;
+constexpr uint64_t failed_tags_drop = uint64_t{1} << 36;
+
+}  // namespace
+
+Peer::Peer(PeerId id, PeerSettings settings, Context& context, Now now)
+    : id_(id),
+      settings_(std::move(settings)),
+      context_(context),
+      lower_key_(context.settings.identity.public_key() < settings_.public_key),
+      preshared_key_(settings_.preshared_key ? settings_.preshared_key->clone() : crypto::SecretKey{}),
+      sessions_(context.settings.timing),
+      call_(context.settings.timing, now.monotonic),
+      last_contact_(now.monotonic),
+      alive_at_(now.monotonic) {}
+
+void Peer::on_added(Now now) {
+  (void)paths_.refresh(context_, settings_.endpoints, now.monotonic);
+  run(now);
+}
+
+void Peer::on_uplinks_changed(bool gained, Now now) {
+  report(paths_.refresh(context_, settings_.endpoints, now.monotonic));
+  if (gained && (sessions_.current() == nullptr || !paths_.any_up())) call_.hurry(now.monotonic);
+  run(now);
+}
+
+void Peer::run(Now now) {
+  expire(now.monotonic);
+  run_paths(now.monotonic);
+  call_if_needed(now);
+  if (choice_.update(settings_.policy, paths_.all(), context_.uplinks, now.monotonic)) changed_ = true;
+  deadline_ = compute_deadline(now.monotonic);
+}
+
+void Peer::expire(Instant now) {
+  const bool had_session = sessions_.current() != nullptr;
+  SessionSlot* current = sessions_.current();
+  if (current != nullptr && current->session->failed_tags() >= failed_tags_drop)
+    remove_sessions(sessions_.remove_up_to(current->sid()));
+  remove_sessions(sessions_.expire(now, paths_.largest_rtt()));
+  call_.expire(context_, now);
+  report(paths_.expire(context_, now, context_.settings.timing.wipe_after));
+  if (!wiped_ && now >= last_contact_ + context_.settings.timing.wipe_after) wipe();
+  if (had_session && sessions_.current() == nullptr) session_lost(now, false);
+}
+
+void Peer::wipe() {
+  wiped_ = true;
+  remove_sessions(sessions_.clear());
+  call_.forget(context_);
+  if (settings_.endpoints.empty()) {
+    paths_.drop_learned();
+    changed_ = true;
+  }
+}
+
+bool Peer::can_call() const {
+  return std::ranges::any_of(paths_.all(), [](const auto& path) { return path->configured() || path->was_validated(); });
+}
+
+Instant Peer::dead_at() const {
+  if (sessions_.current() == nullptr || paths_.any_up()) return never;
+  const Pace at = pace();
+  return alive_at_ + at.interval * at.down_after + 3 * handshake_rtt_;
+}
+
+bool Peer::call_wanted(Instant now) const {
+  const SessionSlot* current = sessions_.current();
+  if (current == nullptr || now >= current->rekey_at || dead(now)) return true;
+  return current->session->packets_sealed() >= context_.settings.timing.rekey_after_packets ||
+         current->session->failed_tags() >= failed_tags_rekey;
+}
+
+void Peer::call_if_needed(Now now) {
+  if (!call_wanted(now.monotonic)) {
+    call_.rest();
+    return;
+  }
+  if (!call_.due(now.monotonic) || !can_call()) return;
+  const crypto::InitiationBytes* message = call_.attempt(context_, id_, settings_.public_key, now);
+  if (message == nullptr) return;
+  for (const auto& path : paths_.all()) {
+    if (!path->configured() && !path->was_validated()) continue;
+    context_.send(path->route(), *message);
+    ++context_.counters.initiations_sent;
+  }
+}
+
+Instant Peer::compute_deadline(Instant now) const {
+  Instant next = std::min({sessions_.next_expiry(paths_.largest_rtt()), call_.next_expiry(),
+                           paths_.next_expiry(context_.settings.timing.wipe_after), choice_.next_change()});
+  if (!wiped_) next = std::min(next, last_contact_ + context_.settings.timing.wipe_after);
+  const SessionSlot* current = sessions_.current();
+  const Pace at = pace();
+  for (const auto& path : paths_.all()) {
+    next = std::min(next, path->state_deadline(at));
+    if (current != nullptr) next = std::min(next, path->next_heartbeat_at());
+  }
+  if (!can_call()) return next;
+  if (call_wanted(now)) return std::min(next, call_.next_at());
+  return std::min({next, dead_at(), current->rekey_at});
+}
+
+std::shared_ptr<const PeerForwarding> Peer::forwarding() const {
+  auto forwarding = std::make_shared<PeerForwarding>();
+  forwarding->id = id_;
+  forwarding->name = settings_.name;
+  if (sessions_.current() != nullptr) forwarding->send_session = sessions_.current()->session;
+  for (const auto& path : paths_.all()) {
+    const DataPath row{path->id(), path->route().uplink, path->route().local, path->route().remote, path->counters()};
+    if (choice_.contains(*path)) forwarding->send_paths.push_back(row);
+    forwarding->paths.push_back(row);
+  }
+  return forwarding;
+}
+
+void Peer::append_sessions(std::vector<ReceiveSession>& to) const {
+  for (const SessionSlot& slot : sessions_.all()) to.push_back({id_, slot.session});
+}
+
+PeerStatus Peer::status(Instant now) const {
+  PeerStatus status;
+  status.id = id_;
+  status.name = settings_.name;
+  status.public_key = settings_.public_key;
+  status.policy = settings_.policy;
+  status.allowed_ips = settings_.allowed_ips;
+  if (sessions_.current() != nullptr) status.session_age = now - sessions_.current()->born;
+  if (last_handshake_) status.last_handshake = now - *last_handshake_;
+  status.handshakes = handshakes_;
+  uint64_t duplicates = 0;
+  for (const auto& path : paths_.all()) {
+    PathStatus row = status_of(*path);
+    duplicates += row.duplicates_early + row.duplicates_worker;
+    status.paths.push_back(std::move(row));
+  }
+  // Each duplicate elsewhere is a second copy of at most one packet that was first here.
+  for (PathStatus& row : status.paths) {
+    const uint64_t elsewhere = duplicates - row.duplicates_early - row.duplicates_worker;
+    row.only_here = row.first_packets - std::min(row.first_packets, elsewhere);
+  }
+  return status;
+}
+
+}  // namespace centipede::control

@@ -1,0 +1,212 @@
+// Peer: handshakes, and what the beginning and the end of a session mean.
+#include <algorithm>
+
+#include "control/peer.h"
+
+namespace centipede::control {
+namespace {
+
+constexpr Duration hold_back = seconds(2);
+constexpr Duration call_after_close = seconds(2);
+constexpr double rekey_jitter = 0.025;
+
+}  // namespace
+
+void Peer::on_initiation(crypto::OpenedInitiation& claimed, ConstBytes datagram, const Route& at, Now now) {
+  expire(now.monotonic);
+  if (!answers_.is_newer(claimed.claimed_timestamp_ns())) {
+    answer_copy(claimed, datagram, at);
+  } else if (!answers_.within_rate(now.monotonic)) {
+    ++context_.counters.rate_limited;
+  } else if (const auto verified = claimed.verify(context_.settings.identity); !verified) {
+    context_.count(verified.error());
+  } else {
+    answers_.accept(claimed.claimed_timestamp_ns(), now.monotonic);
+    install_answer(claimed, datagram, at, now.monotonic);
+  }
+  run(now);
+}
+
+void Peer::answer_copy(crypto::OpenedInitiation& claimed, ConstBytes datagram, const Route& at) {
+  const crypto::ResponseBytes* response = nullptr;
+  if (sessions_.find(answers_.sid()) != nullptr)
+    response = answers_.answer_to_copy(claimed.claimed_timestamp_ns(), datagram, at);
+  if (response == nullptr) {
+    ++context_.counters.stale_timestamp;
+    return;
+  }
+  context_.send(at, *response);
+  ++context_.counters.initiations_answered;
+}
+
+void Peer::install_answer(const crypto::OpenedInitiation& initiation, ConstBytes datagram, const Route& at,
+                          Instant now) {
+  const wire::SessionId sid = context_.take_sid(id_);
+  auto response = initiation.respond(context_.settings.identity, preshared_key_, sid, context_.settings.params,
+                                     context_.random_secret());
+  if (!response) {
+    context_.release_sid(sid);
+    context_.count(response.error());
+    return;
+  }
+  if (!sessions_.has_unconfirmed() && (!held_back_at_ || now >= *held_back_at_ + 2 * hold_back)) {
+    held_back_at_ = now;
+    call_.postpone(now + hold_back);
+  }
+  const Timing& timing = context_.settings.timing;
+  const Duration takeover = timing.rekey_after + (timing.reject_after - timing.rekey_after) / 3;
+  install({.session = std::make_shared<crypto::Session>(sid, context_.settings.params, std::move(response->established)),
+           .timestamp_ns = initiation.claimed_timestamp_ns(),
+           .initiator = settings_.public_key,
+           .handshake_begin = now,
+           .handshake_end = now,
+           .born = now,
+           .rekey_at = now + context_.jittered(takeover, rekey_jitter)},
+          now);
+  answers_.remember(datagram, response->message, sid, at);
+  context_.send(at, response->message);
+  ++context_.counters.initiations_answered;
+}
+
+void Peer::on_response(wire::SessionId sid, ConstBytes datagram, Now now) {
+  expire(now.monotonic);
+  const Call::Attempt* attempt = call_.find(sid);
+  if (attempt == nullptr) {
+    ++context_.counters.unexpected_response;
+    run(now);
+    return;
+  }
+  auto established = attempt->initiator.finish(context_.settings.identity, preshared_key_, datagram);
+  if (!established) {
+    context_.count(established.error());
+    run(now);
+    return;
+  }
+  ++context_.counters.responses_accepted;
+  ++handshakes_;
+  last_handshake_ = last_contact_ = now.monotonic;
+  wiped_ = false;
+  handshake_rtt_ = now.monotonic - attempt->sent;
+  const Duration rekey_after = context_.settings.timing.rekey_after;
+  // Never later than rekey_after: the jitter only takes away.
+  const Duration rekey_in = context_.jittered(rekey_after, rekey_jitter) -
+                            Duration(static_cast<Duration::rep>(static_cast<double>(rekey_after.count()) * rekey_jitter));
+  SessionSlot slot{.session = std::make_shared<crypto::Session>(sid, context_.settings.params, std::move(*established)),
+                   .initiated_by_us = true,
+                   .confirmed = true,
+                   .timestamp_ns = attempt->initiator.timestamp_ns(),
+                   .initiator = context_.settings.identity.public_key(),
+                   .handshake_begin = attempt->sent,
+                   .handshake_end = now.monotonic,
+                   .born = now.monotonic,
+                   .rekey_at = now.monotonic + rekey_in};
+  call_.completed(context_, sid);
+  SessionSlot& installed = install(std::move(slot), now.monotonic);
+  if (sessions_.current() == &installed) became_current(installed, now.monotonic);
+  // Even a session that another one beat to it is confirmed, so that the peer can decide alike.
+  greet(installed, now.monotonic);
+  run(now);
+}
+
+SessionSlot& Peer::install(SessionSlot slot, Instant now) {
+  changed_ = true;
+  context_.actions.emplace_back(SessionAdded{id_, slot.session});
+  SessionTable::Removed removed;
+  SessionSlot& installed = sessions_.add(std::move(slot), now, removed);
+  remove_sessions(removed);
+  return installed;
+}
+
+void Peer::remove_sessions(const SessionTable::Removed& sids) {
+  for (const wire::SessionId sid : sids) {
+    context_.release_sid(sid);
+    context_.actions.emplace_back(SessionRemoved{sid});
+    changed_ = true;
+  }
+}
+
+void Peer::became_current(const SessionSlot& slot, Instant now) {
+  alive_at_ = now;
+  changed_ = true;
+  report(slot.initiated_by_us ? "session from our call in use" : "session from the peer's call in use");
+}
+
+void Peer::on_control(wire::SessionId sid, ConstBytes datagram, const Route& at, Now now) {
+  expire(now.monotonic);
+  using Failure = crypto::Session::ControlFailure;
+  ControlCounters& counters = context_.counters;
+  SessionSlot* slot = sessions_.find(sid);
+  if (slot == nullptr) {
+    ++counters.unknown_session;
+    run(now);
+    return;
+  }
+  const auto plaintext = slot->session->open_control(context_.aead, datagram);
+  if (!plaintext) {
+    switch (plaintext.error()) {
+      case Failure::malformed: ++counters.malformed; break;
+      case Failure::duplicate: ++counters.control_duplicate; break;
+      case Failure::too_old: ++counters.control_too_old; break;
+      case Failure::bad_tag: ++counters.control_bad_tag; break;
+    }
+    run(now);
+    return;
+  }
+  last_contact_ = now.monotonic;
+  wiped_ = false;
+  if (!slot->confirmed) {
+    ++handshakes_;
+    last_handshake_ = now.monotonic;
+  }
+  if (sessions_.confirm(*slot, now.monotonic)) {
+    became_current(*slot, now.monotonic);
+    const Pace at_pace = pace();
+    for (const auto& path : paths_.all())
+      if (!path->is_up()) path->probe_soon(now.monotonic, at_pace);
+  }
+  const auto frame = wire::read_frame(*plaintext);
+  if (!frame) ++counters.bad_frame;
+  else if (const auto* heartbeat = std::get_if<wire::Heartbeat>(&*frame))
+    on_heartbeat(*slot, *heartbeat, datagram.size(), at, now.monotonic);
+  else on_close(*slot, now.monotonic);
+  run(now);
+}
+
+void Peer::on_close(const SessionSlot& slot, Instant now) {
+  const bool had_session = sessions_.current() != nullptr;
+  remove_sessions(sessions_.remove_up_to(slot.sid()));
+  if (!had_session || sessions_.current() != nullptr) return;
+  report("closed by the peer");
+  session_lost(now, settings_.endpoints.empty());
+  call_.start_over(now + call_after_close, call_after_close);
+}
+
+void Peer::session_lost(Instant now, bool forget_validation) {
+  changed_ = true;
+  for (const auto& path : paths_.all()) path->restart(context_.random(), now, forget_validation);
+  call_.hurry(now);
+}
+
+void Peer::say_goodbye(Instant now) {
+  if (SessionSlot* current = sessions_.current()) {
+    std::array<uint8_t, CP_CLOSE_SIZE> frame{};
+    wire::write_frame(wire::Close{}, frame.data());
+    for (int copy = 0; copy < 3; ++copy) {
+      const std::vector<uint8_t> datagram = current->session->seal_control(context_.aead, frame);
+      if (datagram.empty()) break;
+      for (const auto& path : paths_.all()) {
+        if (!path->may_send(datagram.size())) continue;
+        context_.send(path->route(), datagram);
+        path->on_sent(datagram.size());
+      }
+    }
+  }
+  remove_sessions(sessions_.clear());
+  call_.forget(context_);
+  for (const auto& path : paths_.all()) path->restart(context_.random(), now, true);
+  (void)choice_.update(settings_.policy, paths_.all(), context_.uplinks, now);
+  changed_ = true;
+  deadline_ = never;
+}
+
+}  // namespace centipede::control

@@ -1,0 +1,128 @@
+// Peer: heartbeats, and what they say about paths.
+#include <algorithm>
+
+#include "control/peer.h"
+
+namespace centipede::control {
+namespace {
+
+constexpr double heartbeat_jitter = 0.1;
+
+}  // namespace
+
+Pace Peer::pace() const {
+  const Timing& timing = context_.settings.timing;
+  Duration interval = timing.heartbeat_interval;
+  if (const SessionSlot* current = sessions_.current())
+    interval = std::max<Duration>(interval, milliseconds(current->session->peer_params().heartbeat_ms));
+  return {.interval = interval,
+          .probe_interval_max = std::max(timing.probe_interval_max, interval),
+          .degraded_after = timing.degraded_after,
+          .down_after = timing.down_after};
+}
+
+void Peer::report(std::string text) {
+  context_.report(Event::Level::info, settings_.name + ": " + std::move(text));
+}
+
+void Peer::report(const PathTable::Change& change) {
+  for (const std::string& line : change.lines) report(line);
+  if (change.any()) changed_ = true;
+}
+
+void Peer::report_path(const Path& path) {
+  report("path " + describe(context_, path.route()) + ": " + text(path.state()));
+  changed_ = true;
+}
+
+void Peer::on_heartbeat(SessionSlot& slot, const wire::Heartbeat& heartbeat, size_t datagram_bytes, const Route& at,
+                        Instant now) {
+  Path* path = paths_.find(at);
+  if (heartbeat.number <= sessions_.highest_number(slot, heartbeat.path_id)) {
+    ++context_.counters.stale_heartbeat;
+    if (path != nullptr) path->on_late_heartbeat(heartbeat);
+    return;
+  }
+  slot.history.remember(heartbeat.path_id, heartbeat.number, now);
+
+  const Duration patience = 3 * (pace().interval + std::max(paths_.largest_rtt(), handshake_rtt_));
+  if (sessions_.follow(slot, patience, lower_key_, now)) became_current(slot, now);
+
+  if (path == nullptr) {
+    path = paths_.learn(context_, at, now);
+    if (path == nullptr) {
+      ++context_.counters.path_limit;
+      return;
+    }
+    report_path(*path);
+  }
+  after_heartbeat(*path, path->on_heartbeat(heartbeat, datagram_bytes, now, pace()), now);
+}
+
+void Peer::after_heartbeat(Path& path, const Path::Arrival& arrival, Instant now) {
+  if (arrival.echo || arrival.validated) alive_at_ = now;
+  if (arrival.validated) report(paths_.drop_superseded(context_, path));
+  if (arrival.validated || arrival.recovered) report_path(path);
+  SessionSlot* current = sessions_.current();
+  if (arrival.answer_now && current != nullptr) send_heartbeat(path, *current, now);
+}
+
+void Peer::run_paths(Instant now) {
+  const Pace at = pace();
+  SessionSlot* current = sessions_.current();
+  for (const auto& path : paths_.all()) {
+    if (now >= path->state_deadline(at) && path->on_timer(now, at, context_.random())) report_path(*path);
+    if (current != nullptr && path->heartbeat_due(now)) send_heartbeat(*path, *current, now);
+  }
+}
+
+void Peer::greet(SessionSlot& slot, Instant now) {
+  const Pace at = pace();
+  for (const auto& path : paths_.all()) {
+    if (!path->is_up()) path->probe_soon(now, at);
+    send_heartbeat(*path, slot, now);
+  }
+}
+
+void Peer::send_heartbeat(Path& path, SessionSlot& slot, Instant now) {
+  const Pace at = pace();
+  path.schedule_heartbeat(now, at, context_.jittered(at.interval, heartbeat_jitter));
+  constexpr size_t size = CP_DATA_HEADER_SIZE + CP_HEARTBEAT_SIZE;
+  if (!path.may_send(size)) return;
+  const bool spare = settings_.policy == Policy::backup && !choice_.contains(path);
+  std::array<uint8_t, CP_HEARTBEAT_SIZE> frame{};
+  wire::write_frame(path.next_heartbeat(now, spare), frame.data());
+  const std::vector<uint8_t> datagram = slot.session->seal_control(context_.aead, frame);
+  if (datagram.empty()) return;
+  context_.send(path.route(), datagram);
+  path.on_sent(datagram.size());
+}
+
+PathStatus Peer::status_of(const Path& path) const {
+  using Row = PathCounters::Row;
+  const PathCounters& counters = *path.counters();
+  PathStatus status;
+  status.id = path.id();
+  status.uplink = path.route().uplink;
+  if (const auto uplink = context_.uplinks.find(status.uplink); uplink != context_.uplinks.end())
+    status.uplink_name = uplink->second.name;
+  status.local = path.route().local;
+  status.remote = path.route().remote;
+  status.configured = path.configured();
+  status.sending = sessions_.current() != nullptr && choice_.contains(path);
+  status.state = path.state();
+  status.rtt = path.rtt().smoothed();
+  status.rtt_variation = path.rtt().variation();
+  status.loss_in = path.loss_in();
+  status.loss_out = path.loss_out();
+  status.sent_packets = counters.sum(&Row::sent_packets);
+  status.sent_bytes = counters.sum(&Row::sent_bytes);
+  status.send_errors = counters.sum(&Row::send_errors);
+  status.first_packets = counters.sum(&Row::first_packets);
+  status.first_bytes = counters.sum(&Row::first_bytes);
+  status.duplicates_early = counters.dropped_early.load(std::memory_order_relaxed);
+  status.duplicates_worker = counters.sum(&Row::duplicate_packets);
+  return status;
+}
+
+}  // namespace centipede::control

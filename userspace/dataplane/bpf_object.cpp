@@ -1,0 +1,81 @@
+#include "dataplane/bpf_object.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <centipede.skel.h>
+#include <centipede/abi.h>
+
+#include <array>
+#include <utility>
+
+#include "dataplane/bpf_log.h"
+
+namespace centipede {
+
+void BpfObject::Destroy::operator()(centipede_bpf* skeleton) const {
+  centipede_bpf__destroy(skeleton);
+}
+
+Result<BpfObject> BpfObject::load(const BpfMapSizes& sizes) {
+  const BpfLog log;
+  centipede_bpf* skeleton = centipede_bpf__open();
+  if (skeleton == nullptr) return std::unexpected(log.error("opening the XDP program", errno));
+  BpfObject object(skeleton);
+  const std::array<std::pair<bpf_map*, uint64_t>, 4> sized{{
+      {skeleton->maps.windows, sizes.window_words},
+      {skeleton->maps.sessions, sizes.max_sessions},
+      {skeleton->maps.xsks, sizes.xsk_slots},
+      {skeleton->maps.session_counters, uint64_t{sizes.max_sessions} * CP_MAX_UPLINKS},
+  }};
+  for (const auto& [map, entries] : sized) {
+    if (entries == 0 || entries > UINT32_MAX)
+      return fail(std::string("the map ") + bpf_map__name(map) + " cannot have " + std::to_string(entries) +
+                  " entries");
+    if (const int code = bpf_map__set_max_entries(map, static_cast<uint32_t>(entries)); code != 0)
+      return std::unexpected(log.error(std::string("sizing the map ") + bpf_map__name(map), code));
+  }
+  if (const int code = centipede_bpf__load(skeleton); code != 0)
+    return std::unexpected(log.error("loading the XDP program", code));
+  return object;
+}
+
+Result<BpfObject> BpfObject::twin() const {
+  const BpfLog log;
+  centipede_bpf* skeleton = centipede_bpf__open();
+  if (skeleton == nullptr) return std::unexpected(log.error("opening the XDP program", errno));
+  BpfObject object(skeleton);
+  const auto& from = skeleton_->maps;
+  const auto& to = skeleton->maps;
+  const std::array<std::pair<bpf_map*, bpf_map*>, 6> shared{{{to.uplinks, from.uplinks},
+                                                             {to.sessions, from.sessions},
+                                                             {to.windows, from.windows},
+                                                             {to.xsks, from.xsks},
+                                                             {to.counters, from.counters},
+                                                             {to.session_counters, from.session_counters}}};
+  for (const auto& [map, original] : shared)
+    if (const int code = bpf_map__reuse_fd(map, bpf_map__fd(original)); code != 0)
+      return std::unexpected(log.error(std::string("sharing the map ") + bpf_map__name(map), code));
+  return object;
+}
+
+bpf_object* BpfObject::object() const {
+  return skeleton_->obj;
+}
+bpf_program* BpfObject::program() const {
+  return skeleton_->progs.centipede_xdp;
+}
+int BpfObject::program_fd() const {
+  return bpf_program__fd(skeleton_->progs.centipede_xdp);
+}
+
+BpfMapFds BpfObject::maps() const {
+  const auto& maps = skeleton_->maps;
+  return {.uplinks = bpf_map__fd(maps.uplinks),
+          .sessions = bpf_map__fd(maps.sessions),
+          .windows = bpf_map__fd(maps.windows),
+          .xsks = bpf_map__fd(maps.xsks),
+          .counters = bpf_map__fd(maps.counters),
+          .session_counters = bpf_map__fd(maps.session_counters)};
+}
+
+}  // namespace centipede

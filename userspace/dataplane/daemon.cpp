@@ -1,0 +1,491 @@
+#include "dataplane/daemon.h"
+
+#include <sodium.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <future>
+#include <thread>
+#include <utility>
+#include <variant>
+
+#include "control/controller.h"
+#include "dataplane/log.h"
+#include "dataplane/mailbox.h"
+#include "dataplane/netlink.h"
+#include "dataplane/plan.h"
+#include "dataplane/receive_sessions.h"
+#include "dataplane/tally.h"
+#include "dataplane/tun.h"
+#include "dataplane/uplinks.h"
+#include "dataplane/uring.h"
+#include "dataplane/worker.h"
+#include "dataplane/xdp.h"
+
+namespace centipede {
+namespace {
+
+// IPv6 and UDP header, and ours: what a packet grows by in the worst case.
+constexpr unsigned encapsulation_bytes = 40 + 8 + CP_DATA_HEADER_SIZE;
+constexpr unsigned mtu_min = 1280;
+constexpr unsigned mtu_max = 65435;
+constexpr unsigned mtu_fallback = 1420;
+
+// Window memory: room for this many sessions a peer (previous, current, two unconfirmed) of this many lanes.
+constexpr uint64_t sessions_a_peer = 4;
+constexpr uint64_t lanes_a_session = 16;
+constexpr uint64_t window_words_min = 1ULL << 16;
+constexpr uint64_t window_words_max = 1ULL << 24;
+
+constexpr size_t control_buffers = 32;
+constexpr size_t control_buffer_bytes = 2048;  // the longest control datagram is an initiation
+
+constexpr uint64_t wake_token = 1;
+constexpr uint64_t netlink_token = 2;
+constexpr uint64_t socket_token = 3;  // + uplink id, + generation << 8
+
+class SystemRandomness : public control::Randomness {
+ public:
+  void fill(Bytes out) override { randombytes_buf(out.data(), out.size()); }
+};
+
+Now read_clocks() {
+  const auto wall = std::chrono::system_clock::now().time_since_epoch();
+  return {.monotonic = Instant(std::chrono::steady_clock::now().time_since_epoch()),
+          .wall = {static_cast<uint64_t>(std::chrono::duration_cast<nanoseconds>(wall).count())}};
+}
+
+unsigned worker_count(const TunnelConfig& config) {
+  const unsigned wanted = config.workers != 0 ? config.workers : std::max(1U, std::thread::hardware_concurrency());
+  return std::min<unsigned>(wanted, CP_MAX_WORKERS);
+}
+
+}  // namespace
+
+class Daemon::Impl {
+ public:
+  explicit Impl(TunnelConfig config)
+      : config_(std::move(config)), workers_wanted_(worker_count(config_)), udp_buffer_(control_buffers * control_buffer_bytes) {
+    std::vector<Bytes> buffers;
+    for (size_t i = 0; i < control_buffers; ++i) {
+      buffers.push_back(Bytes(udp_buffer_).subspan(i * control_buffer_bytes, control_buffer_bytes));
+    }
+    udp_batch_.emplace(buffers);
+  }
+
+  Result<void> start();
+  Result<void> run();
+  void stop() {
+    stopping_.store(true, std::memory_order_release);
+    if (mailbox_) mailbox_->wake().wake();
+  }
+
+  // Carries `work` out on the control thread and returns what it returned; an error once that has stopped.
+  template <class Work>
+  auto on_control_thread(Work work) -> std::optional<decltype(work())> {
+    std::promise<decltype(work())> promise;
+    auto outcome = promise.get_future();
+    if (!mailbox_->post(ControlMailbox::Task(
+            [promise = std::move(promise), work = std::move(work)]() mutable { promise.set_value(work()); }))) {
+      return std::nullopt;
+    }
+    try {
+      return outcome.get();
+    } catch (const std::future_error&) {  // the task was dropped: the control thread has ended
+      return std::nullopt;
+    }
+  }
+
+  Result<void> attach_uplink(const std::string& name);
+  Result<void> detach_uplink(const std::string& name);
+  TunnelStatus status();
+
+ private:
+  Result<void> start_xdp();
+  Result<void> start_tun();
+  Result<void> start_controller();
+  Result<void> start_uplinks();
+  Result<void> start_workers();
+  Result<void> configure_interface();
+  void serve(uint64_t token, const Now& now);
+  void serve_socket(control::UplinkId id, const Now& now);
+  void serve_mailbox(const Now& now);
+  void uplinks_changed(const Now& now);
+  void arm_sockets();
+  void carry_out_actions();
+  void carry_out(control::SendDatagram& send);
+  void carry_out(control::SessionAdded& added);
+  void carry_out(control::SessionRemoved& removed);
+  void carry_out(control::ForwardingChanged&) { plan_stale_ = true; }
+  void carry_out(control::Event& event);
+  void publish_plan();
+  Result<void> interface_present();
+
+  TunnelConfig config_;
+  unsigned workers_wanted_;
+  unsigned mtu_ = 0;
+  std::atomic<bool> stopping_{false};
+  SystemRandomness randomness_;
+
+  // Destroyed from the bottom up: workers first, then what they borrow.
+  std::optional<ControlMailbox> mailbox_;
+  std::unique_ptr<XdpProgram> program_;
+  std::string no_program_reason_;
+  std::vector<uint64_t> plain_windows_;  // where there is no XDP program to share them with
+  std::unique_ptr<WindowPool> pool_;
+  std::optional<Tun> tun_;
+  std::optional<Netlink> netlink_;
+  std::unique_ptr<control::Controller> controller_;
+  std::unique_ptr<ReceiveSessions> sessions_;
+  std::unique_ptr<Uplinks> uplinks_;
+  PlanBoard board_;
+  std::optional<Uring> ring_;
+  std::array<std::shared_ptr<UplinkIo>, CP_MAX_UPLINKS> armed_;
+  std::array<uint32_t, CP_MAX_UPLINKS> generations_{};
+  std::vector<uint8_t> udp_buffer_;
+  std::optional<UdpReceiveBatch> udp_batch_;
+  bool plan_stale_ = false;
+  bool interface_check_due_ = false;
+  std::vector<std::unique_ptr<Worker>> workers_;
+};
+
+Result<void> Daemon::Impl::start() {
+  auto wake = WakeUp::create();
+  if (!wake) return std::unexpected(wake.error());
+  mailbox_.emplace(std::move(*wake));
+  auto ring = Uring::create();
+  if (!ring) return std::unexpected(ring.error());
+  ring_.emplace(std::move(*ring));
+  auto netlink = Netlink::open();
+  if (!netlink) return std::unexpected(netlink.error());
+  netlink_.emplace(std::move(*netlink));
+
+  for (const auto step : {&Impl::start_tun, &Impl::start_xdp, &Impl::start_controller, &Impl::start_uplinks,
+                          &Impl::configure_interface, &Impl::start_workers}) {
+    if (auto result = (this->*step)(); !result) return result;
+  }
+  return {};
+}
+
+Result<void> Daemon::Impl::start_xdp() {
+  const uint64_t words_per_lane = 1ULL << (config_.window_bits - CP_WINDOW_WORD_SHIFT);
+  const uint64_t wanted = std::max<uint64_t>(config_.peers.size(), 1) * sessions_a_peer * lanes_a_session * words_per_lane;
+  const auto words = static_cast<uint32_t>(std::clamp(wanted, window_words_min, window_words_max));
+  const auto max_sessions = static_cast<uint32_t>(std::max<uint64_t>(64, (config_.peers.size() + 4) * sessions_a_peer));
+  if (config_.mode == ReceiveMode::udp) {
+    no_program_reason_ = "mode = \"udp\"";
+  } else {
+    auto program = XdpProgram::load({.tunnel = config_.name,
+                                     .window_words = words,
+                                     .max_sessions = max_sessions,
+                                     .xsk_slots = CP_MAX_UPLINKS * CP_MAX_QUEUES * workers_wanted_});
+    if (program) {
+      program_ = std::move(*program);
+      if (!program_->pin_problem().empty()) log::warning("maps are not pinned: {}", program_->pin_problem());
+    } else if (config_.mode == ReceiveMode::xdp) {
+      return std::unexpected(program.error());
+    } else {
+      no_program_reason_ = program.error().text;
+      log::warning("no XDP: {}", no_program_reason_);
+    }
+  }
+  if (!program_) plain_windows_.resize(words);
+  pool_ = std::make_unique<WindowPool>(program_ ? program_->windows() : std::span(plain_windows_));
+  sessions_ = std::make_unique<ReceiveSessions>(
+      program_.get(), *pool_,
+      ReceiveSessions::Limits{
+          .workers = workers_wanted_,
+          .slots = program_ ? max_sessions : 0,
+          .words_per_session = static_cast<uint32_t>(words / (std::max<uint64_t>(config_.peers.size(), 1) * sessions_a_peer))});
+  return {};
+}
+
+Result<void> Daemon::Impl::start_tun() {
+  auto tun = Tun::create(config_.name, workers_wanted_);
+  if (!tun) return std::unexpected(tun.error());
+  tun_.emplace(std::move(*tun));
+  return {};
+}
+
+Result<void> Daemon::Impl::start_controller() {
+  control::Settings settings{.identity = config_.identity.clone(), .workers = workers_wanted_};
+  settings.params = {.lanes = static_cast<uint8_t>(workers_wanted_),
+                     .window_bits = static_cast<uint8_t>(config_.window_bits),
+                     .heartbeat_ms = config_.heartbeat_ms,
+                     .mtu = 0};
+  settings.timing.heartbeat_interval = milliseconds(config_.heartbeat_ms);
+  controller_ = std::make_unique<control::Controller>(std::move(settings), randomness_);
+  for (control::PeerSettings& peer : config_.peers) {
+    const std::string name = peer.name;
+    if (auto added = controller_->add_peer(std::move(peer), read_clocks()); !added) {
+      return fail("peer " + name + ": " + added.error().text);
+    }
+  }
+  return {};
+}
+
+Result<void> Daemon::Impl::start_uplinks() {
+  uplinks_ = std::make_unique<Uplinks>(Uplinks::Setup{.port = config_.listen_port,
+                                                      .workers = workers_wanted_,
+                                                      .mode = config_.mode,
+                                                      .program = program_.get(),
+                                                      .no_program_reason = no_program_reason_});
+  if (config_.uplinks.empty()) return fail("no uplinks: name at least one network device to send over");
+  const Now now = read_clocks();
+  std::string problems;
+  for (const std::string& name : config_.uplinks) {
+    if (const auto added = uplinks_->add(name, false, *netlink_, now.monotonic); !added) return added;
+  }
+  bool any = false;
+  for (const UplinkStatus& uplink : uplinks_->status()) {
+    any |= !uplink.mode.empty();
+    if (!uplink.mode.empty()) continue;
+    if (!problems.empty()) problems += "; ";
+    problems += uplink.name + ": " + uplink.reason;
+    log::warning("uplink {}: {}; it joins when that changes", uplink.name, uplink.reason);
+  }
+  if (!any) return fail("none of the uplinks can be used: " + problems);
+  return {};
+}
+
+Result<void> Daemon::Impl::configure_interface() {
+  const unsigned uplink_mtu = uplinks_->smallest_mtu();
+  mtu_ = config_.mtu != 0                           ? config_.mtu
+         : uplink_mtu < mtu_min + encapsulation_bytes ? mtu_fallback
+                                                    : std::min(uplink_mtu - encapsulation_bytes, mtu_max);
+  const auto ifindex = static_cast<int>(tun_->interface_index());
+  for (const Prefix& address : config_.addresses) {
+    if (const auto result = netlink_->add_address(ifindex, address); !result) return result;
+  }
+  if (const auto result = netlink_->set_link_up(ifindex, mtu_); !result) return result;
+  if (!config_.routes) return {};
+  for (const control::PeerStatus& peer : controller_->status(read_clocks())) {
+    for (const Prefix& network : peer.allowed_ips) {
+      if (const auto result = netlink_->add_route(ifindex, network); !result) return result;
+    }
+  }
+  return {};
+}
+
+Result<void> Daemon::Impl::start_workers() {
+  for (unsigned index = 0; index < workers_wanted_; ++index) {
+    auto worker = Worker::start({.index = index,
+                                 .mtu = mtu_,
+                                 .tun = tun_->queue(index),
+                                 .offloads = {.tcp = tun_->takes_tcp_segments(), .udp = tun_->takes_udp_segments()},
+                                 .board = board_,
+                                 .control = *mailbox_});
+    if (!worker) return std::unexpected(worker.error());
+    workers_.push_back(std::move(*worker));
+  }
+  return {};
+}
+
+Result<void> Daemon::Impl::run() {
+  log::info("{}: public key {}, port {}, {} worker{}, MTU {}", config_.name, config_.identity.public_key().base64(),
+            config_.listen_port, workers_wanted_, workers_wanted_ == 1 ? "" : "s", mtu_);
+  (void)ring_->poll(mailbox_->wake().fd(), wake_token);
+  (void)ring_->poll(netlink_->event_fd(), netlink_token);
+  uplinks_changed(read_clocks());
+  carry_out_actions();
+  Result<void> outcome;
+  while (!stopping_.load(std::memory_order_acquire)) {
+    const Instant deadline = std::min(controller_->next_deadline(), uplinks_->next_retry());
+    const Instant before = read_clocks().monotonic;
+    const Duration timeout = deadline == never ? Duration::max() : std::max(Duration::zero(), deadline - before);
+    const auto ready = ring_->wait(timeout);
+    if (!ready) {
+      outcome = std::unexpected(ready.error());
+      break;
+    }
+    const Now now = read_clocks();
+    for (const Ready& one : *ready) serve(one.token, now);
+    if (now.monotonic >= uplinks_->next_retry()) {
+      uplinks_->refresh(*netlink_, now.monotonic);
+      uplinks_changed(now);
+    }
+    if (now.monotonic >= controller_->next_deadline()) controller_->on_timer(now);
+    carry_out_actions();
+    if (outcome = interface_present(); !outcome) break;
+  }
+  const Now now = read_clocks();
+  controller_->close(now);
+  carry_out_actions();
+  (void)mailbox_->close();
+  return outcome;
+}
+
+void Daemon::Impl::serve(uint64_t token, const Now& now) {
+  if (token == wake_token) {
+    mailbox_->wake().drain();
+    serve_mailbox(now);
+    (void)ring_->poll(mailbox_->wake().fd(), wake_token);
+  } else if (token == netlink_token) {
+    if (netlink_->drain_events()) {
+      interface_check_due_ = true;
+      uplinks_->refresh(*netlink_, now.monotonic);
+      uplinks_changed(now);
+    }
+    (void)ring_->poll(netlink_->event_fd(), netlink_token);
+  } else {
+    const auto id = static_cast<control::UplinkId>((token & 0xff) - socket_token);
+    if (id >= CP_MAX_UPLINKS || token >> 8 != generations_[id] || !armed_[id]) return;
+    serve_socket(id, now);
+    if (armed_[id]) (void)ring_->poll(armed_[id]->control_socket().fd(), token);
+  }
+}
+
+void Daemon::Impl::serve_socket(control::UplinkId id, const Now& now) {
+  const auto received = armed_[id]->control_socket().receive(*udp_batch_);
+  if (!received) return;
+  for (const ReceivedDatagram& datagram : *received) {
+    controller_->on_datagram({.uplink = id, .local = datagram.local, .remote = datagram.remote}, datagram.bytes, now);
+  }
+}
+
+void Daemon::Impl::serve_mailbox(const Now& now) {
+  ControlMailbox::Contents contents = mailbox_->take();
+  for (const StrayDatagram& stray : contents.datagrams) controller_->on_datagram(stray.route, stray.bytes, now);
+  for (ControlMailbox::Task& task : contents.tasks) {
+    task();
+    uplinks_changed(now);
+  }
+}
+
+void Daemon::Impl::uplinks_changed(const Now& now) {
+  Uplinks::Changes changes = uplinks_->take_changes();
+  for (const std::string& line : changes.log) log::info("{}", line);
+  if (changes.sockets) {
+    arm_sockets();
+    plan_stale_ = true;
+  }
+  for (const control::UplinkId id : changes.removed) controller_->remove_uplink(id, now);
+  for (control::Uplink& uplink : changes.updated) controller_->set_uplink(std::move(uplink), now);
+}
+
+void Daemon::Impl::arm_sockets() {
+  const Uplinks::SocketTable sockets = uplinks_->sockets();
+  for (size_t id = 0; id < sockets.size(); ++id) {
+    if (sockets[id] == armed_[id]) continue;
+    const uint64_t base = socket_token + id;
+    if (armed_[id]) (void)ring_->cancel(uint64_t{generations_[id]} << 8 | base);
+    ++generations_[id];
+    armed_[id] = sockets[id];
+    if (armed_[id]) (void)ring_->poll(armed_[id]->control_socket().fd(), uint64_t{generations_[id]} << 8 | base);
+  }
+}
+
+void Daemon::Impl::carry_out_actions() {
+  for (control::Action& action : controller_->take_actions()) {
+    std::visit([this](auto& one) { carry_out(one); }, action);
+  }
+  if (plan_stale_) publish_plan();
+}
+
+void Daemon::Impl::carry_out(control::SendDatagram& send) {
+  // A peer may answer at once: what it answers to must be receivable.
+  if (plan_stale_) publish_plan();
+  UplinkIo* uplink = uplinks_->io(send.route.uplink);
+  if (uplink == nullptr) return;
+  (void)uplink->control_socket().send(send.route.remote, send.route.local, send.bytes);
+}
+
+void Daemon::Impl::carry_out(control::SessionAdded& added) {
+  plan_stale_ = true;
+  if (!sessions_->add(added.peer, std::move(added.session))) {
+    log::warning("no window memory left for a session of peer {}", added.peer);
+  }
+}
+
+void Daemon::Impl::carry_out(control::SessionRemoved& removed) {
+  plan_stale_ = true;
+  sessions_->collect_counters(controller_->forwarding());
+  sessions_->remove(removed.local_sid);
+}
+
+void Daemon::Impl::carry_out(control::Event& event) {
+  switch (event.level) {
+    case control::Event::Level::debug: return log::debug("{}", event.text);
+    case control::Event::Level::info: return log::info("{}", event.text);
+    case control::Event::Level::warning: return log::warning("{}", event.text);
+  }
+}
+
+void Daemon::Impl::publish_plan() {
+  plan_stale_ = false;
+  auto plan = std::make_shared<Plan>();
+  plan->forwarding = controller_->forwarding();
+  plan->sessions = SessionTable(sessions_->entries());
+  plan->uplinks = uplinks_->sockets();
+  board_.publish(std::move(plan));
+  for (const auto& worker : workers_) worker->wake();
+}
+
+// ip link delete cp0: there is nothing left to read from, so the tunnel ends.
+Result<void> Daemon::Impl::interface_present() {
+  if (!std::exchange(interface_check_due_, false)) return {};
+  const auto link = netlink_->link(config_.name);
+  if (link && (!*link || (*link)->ifindex != static_cast<int>(tun_->interface_index()))) {
+    return fail("interface " + config_.name + " has been deleted by somebody else");
+  }
+  return {};
+}
+
+Result<void> Daemon::Impl::attach_uplink(const std::string& name) {
+  auto outcome = on_control_thread([this, name] { return uplinks_->add(name, true, *netlink_, read_clocks().monotonic); });
+  return outcome ? *outcome : fail("the tunnel is stopping");
+}
+
+Result<void> Daemon::Impl::detach_uplink(const std::string& name) {
+  auto outcome = on_control_thread([this, name] { return uplinks_->remove(name); });
+  return outcome ? *outcome : fail("the tunnel is stopping");
+}
+
+TunnelStatus Daemon::Impl::status() {
+  auto outcome = on_control_thread([this] {
+    sessions_->collect_counters(controller_->forwarding());
+    TunnelStatus status{.name = config_.name,
+                        .public_key = config_.identity.public_key(),
+                        .listen_port = config_.listen_port,
+                        .addresses = config_.addresses,
+                        .mtu = mtu_,
+                        .aead = std::string(crypto::make_sodium_aead()->name()),
+                        .uplinks = uplinks_->status(),
+                        .peers = controller_->status(read_clocks()),
+                        .control = controller_->counters()};
+    for (const auto& worker : workers_) {
+      status.workers.push_back(worker->counters());
+      add_tallies(status.total, status.workers.back());
+    }
+    return status;
+  });
+  return outcome ? std::move(*outcome) : TunnelStatus{.name = config_.name};
+}
+
+Daemon::Daemon(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Daemon::~Daemon() = default;
+
+Result<std::unique_ptr<Daemon>> Daemon::start(TunnelConfig config) {
+  auto impl = std::make_unique<Impl>(std::move(config));
+  if (auto started = impl->start(); !started) return std::unexpected(started.error());
+  return std::unique_ptr<Daemon>(new Daemon(std::move(impl)));
+}
+
+Result<void> Daemon::run() {
+  return impl_->run();
+}
+void Daemon::stop() {
+  impl_->stop();
+}
+Result<void> Daemon::attach_uplink(std::string_view name) {
+  return impl_->attach_uplink(std::string(name));
+}
+Result<void> Daemon::detach_uplink(std::string_view name) {
+  return impl_->detach_uplink(std::string(name));
+}
+TunnelStatus Daemon::status() {
+  return impl_->status();
+}
+
+}  // namespace centipede

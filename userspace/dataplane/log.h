@@ -1,0 +1,17 @@
+// The daemon's log: one line an event through spdlog's default logger, which the command line sets up. Never a secret.
+#pragma once
+
+#include <spdlog/spdlog.h>
+
+namespace centipede::log {
+
+using spdlog::debug;
+using spdlog::info;
+using spdlog::error;
+
+template <class... Arguments>
+void warning(fmt::format_string<Arguments...> format, Arguments&&... arguments) {
+  spdlog::warn(format, std::forward<Arguments>(arguments)...);
+}
+
+}  // namespace centipede::log

@@ -1,0 +1,152 @@
+#include "dataplane/send_pipeline.h"
+
+#include <centipede/wire.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "dataplane/segment.h"
+#include "dataplane/tally.h"
+#include "wire/message.h"
+
+namespace centipede {
+namespace {
+
+// A train is one segmented send.
+constexpr size_t max_train_packets = max_gso_segments;
+constexpr size_t max_train_bytes = max_gso_bytes;
+constexpr size_t buffer_bytes = 4 * max_train_bytes;
+
+}  // namespace
+
+SendPipeline::SendPipeline(unsigned worker, unsigned mtu, crypto::AeadProvider& aead, WorkerCounters& counters)
+    : worker_(worker), mtu_(mtu), aead_(aead), counters_(counters), buffer_(buffer_bytes), jobs_(max_train_packets) {}
+
+const control::PeerForwarding* SendPipeline::destination(const Plan& plan, ConstBytes packet) {
+  const auto layout = inspect_ip(packet);
+  if (!layout) {
+    tally(counters_.tun_malformed);
+    return nullptr;
+  }
+  const control::AllowedIps* routes = plan.forwarding.routes.get();
+  const auto id = routes == nullptr ? std::nullopt
+                  : layout->v6      ? routes->lookup_v6(packet.data() + 24)
+                                    : routes->lookup_v4(packet.data() + 16);
+  const control::PeerForwarding* peer = id ? plan.peer(*id) : nullptr;
+  if (peer == nullptr) {
+    tally(counters_.no_route);
+  } else if (!peer->send_session) {
+    tally(counters_.no_session);
+  } else if (peer->send_paths.empty()) {
+    tally(counters_.no_path);
+  } else {
+    return peer;
+  }
+  return nullptr;
+}
+
+void SendPipeline::packet(const Plan& plan, const VirtioHeader& header, ConstBytes packet) {
+  tally(counters_.tun_read);
+  const control::PeerForwarding* peer = destination(plan, packet);
+  if (peer == nullptr) return;
+  auto segmenter = Segmenter::start(header, packet, mtu_);
+  if (!segmenter) {
+    tally(counters_.tun_malformed);
+    return;
+  }
+  if (peer != peer_) {
+    flush(plan);
+    peer_ = peer;
+  }
+  while (segmenter->remaining() > 0) {
+    if (end_ + CP_DATA_HEADER_SIZE + mtu_ > buffer_.size()) flush(plan);
+    append(plan, segmenter->next(Bytes(buffer_).subspan(end_ + CP_DATA_HEADER_SIZE)));
+  }
+}
+
+// Takes the packet whose payload has just been written behind the train into the train, sending what went before when
+// the two do not fit together.
+void SendPipeline::append(const Plan& plan, size_t payload_size) {
+  const size_t size = CP_DATA_HEADER_SIZE + payload_size;
+  const bool closed = count_ > 0 && end_ - begin_ != count_ * packet_size_;
+  if (count_ > 0 && (closed || size > packet_size_ || count_ == max_train_packets || end_ - begin_ + size > max_train_bytes)) {
+    send_train(plan);
+    begin_ = end_;
+  }
+  if (count_ == 0) packet_size_ = size;
+  ++count_;
+  end_ += size;
+}
+
+void SendPipeline::flush(const Plan& plan) {
+  if (count_ > 0) send_train(plan);
+  begin_ = end_ = 0;
+}
+
+bool SendPipeline::seal_train() {
+  crypto::Session& session = *peer_->send_session;
+  const auto lane = static_cast<uint8_t>(worker_);
+  const auto first = session.take_counters(lane, static_cast<uint32_t>(count_));
+  if (!first) {
+    tally(counters_.no_session, count_);
+    return false;
+  }
+  for (size_t i = 0; i < count_; ++i) {
+    uint8_t* packet = buffer_.data() + begin_ + i * packet_size_;
+    const size_t size = std::min(packet_size_, end_ - begin_ - i * packet_size_);
+    wire::write_data_header({.number = {.lane = lane, .counter = *first + i}, .sid = session.peer_sid()}, packet);
+    jobs_[i] = {.packet = packet, .payload_size = size - CP_DATA_HEADER_SIZE};
+  }
+  aead_.seal(session.send_key(), std::span(jobs_).first(count_));
+  tally(counters_.sealed, count_);
+  return true;
+}
+
+void SendPipeline::send_train(const Plan& plan) {
+  if (seal_train()) {
+    const ConstBytes train(buffer_.data() + begin_, end_ - begin_);
+    for (const control::DataPath& path : peer_->send_paths) {
+      send_on_path(plan.uplinks[path.uplink].get(), path, train);
+    }
+  }
+  count_ = 0;
+}
+
+void SendPipeline::send_on_path(UplinkIo* uplink, const control::DataPath& path, ConstBytes train) {
+  control::PathCounters::Row& row = path.counters->row(worker_);
+  size_t sent = 0;
+  if (uplink != nullptr) {
+    const bool segmented = count_ > 1 && uplink->segmentation_works();
+    if (count_ == 1 || segmented) {
+      const auto segment_size = segmented ? static_cast<uint16_t>(packet_size_) : uint16_t{0};
+      const SendOutcome result = uplink->data_socket(worker_).send(path.remote, path.local, train, segment_size);
+      if (result.status == SendStatus::sent) sent = count_;
+      // The device cannot segment, or the route's MTU is smaller than one packet: the kernel may still fragment each.
+      if (segmented && (result.status == SendStatus::gso_refused || result.status == SendStatus::too_big)) {
+        if (result.error == EIO) uplink->give_up_segmentation();
+        sent = send_one_by_one(*uplink, path, train);
+      }
+    } else {
+      sent = send_one_by_one(*uplink, path, train);
+    }
+  }
+  const size_t bytes = sent == count_ ? train.size() : sent * packet_size_;
+  control::add_relaxed(row.sent_packets, sent);
+  control::add_relaxed(row.sent_bytes, bytes);
+  tally(counters_.sent, sent);
+  if (sent < count_) {
+    control::add_relaxed(row.send_errors, count_ - sent);
+    tally(counters_.send_failed, count_ - sent);
+  }
+}
+
+size_t SendPipeline::send_one_by_one(UplinkIo& uplink, const control::DataPath& path, ConstBytes train) {
+  size_t sent = 0;
+  for (size_t at = 0; at < train.size(); at += packet_size_) {
+    const ConstBytes packet = train.subspan(at, std::min(packet_size_, train.size() - at));
+    if (uplink.data_socket(worker_).send(path.remote, path.local, packet).status == SendStatus::sent) ++sent;
+  }
+  return sent;
+}
+
+}  // namespace centipede

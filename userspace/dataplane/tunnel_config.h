@@ -1,0 +1,36 @@
+// A tunnel as its configuration file describes it, already checked: what the daemon is started with. Plain values; the
+// file format and its errors belong to cli/config.h.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/address.h"
+#include "control/settings.h"
+#include "crypto/keys.h"
+
+namespace centipede {
+
+enum class ReceiveMode : uint8_t {
+  automatic,  // XDP where the uplink allows it, else UDP; said in the log and in status
+  xdp,        // XDP or the uplink is refused
+  udp,        // the same pipeline on UDP sockets alone
+};
+
+struct TunnelConfig {
+  std::string name = "cp0";  // of the interface
+  crypto::Identity identity;
+  std::vector<Prefix> addresses;  // of the interface, with host bits
+  uint16_t listen_port = 5820;
+  std::vector<std::string> uplinks;
+  unsigned workers = 0;  // 0: one a core
+  ReceiveMode mode = ReceiveMode::automatic;
+  unsigned mtu = 0;             // of the interface; 0: from the uplinks' MTUs
+  unsigned window_bits = 15;    // log2 of the packets in a lane's replay window
+  unsigned heartbeat_ms = 250;  // on an active path
+  bool routes = true;           // add routes for the peers' allowed IPs
+  std::vector<control::PeerSettings> peers;
+};
+
+}  // namespace centipede

@@ -1,0 +1,98 @@
+#include "dataplane/uplink_io.h"
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "dataplane/device_queues.h"
+
+namespace centipede {
+namespace {
+
+// Room for a burst of a few milliseconds at several Gbit/s; the kernel's default of 208 KiB holds 3 coalesced trains.
+constexpr int socket_buffer_bytes = 4 << 20;
+
+}  // namespace
+
+Result<std::shared_ptr<UplinkIo>> UplinkIo::open(const Setup& setup) {
+  std::shared_ptr<UplinkIo> uplink(new UplinkIo);
+  uplink->id_ = setup.id;
+  uplink->ifindex_ = setup.link.ifindex;
+  auto sockets = UdpSocket::open_group({.uplink = setup.link.name,
+                                        .port = setup.port,
+                                        .reuse_port = true,
+                                        .receive_buffer_bytes = socket_buffer_bytes,
+                                        .send_buffer_bytes = socket_buffer_bytes},
+                                       setup.workers);
+  if (!sockets) return std::unexpected(sockets.error());
+  uplink->sockets_ = std::move(*sockets);
+  if (setup.mode == ReceiveMode::udp) return uplink;
+  if (const auto result = uplink->open_xdp(setup); !result) {
+    uplink->abandon_xdp();
+    if (setup.mode == ReceiveMode::xdp) return std::unexpected(result.error());
+    uplink->reason_ = result.error().text;
+  }
+  return uplink;
+}
+
+UplinkIo::~UplinkIo() = default;
+
+Result<void> UplinkIo::open_xdp(const Setup& setup) {
+  if (setup.program == nullptr) return fail(setup.no_program_reason);
+  program_ = setup.program;
+  const uint32_t first_xsk = setup.id * CP_MAX_QUEUES * setup.workers;
+  const uint32_t queues = receive_queues(setup.link.name);
+  const cp_uplink entry{.index = setup.id,
+                        .first_xsk = first_xsk,
+                        .queues = queues,
+                        .workers = setup.workers,
+                        .port_be = htons(setup.port),
+                        .flags = 0,
+                        .pad = 0};
+  const auto ifindex = static_cast<unsigned>(setup.link.ifindex);
+  auto attachment = program_->attach(ifindex, XdpMode::automatic);
+  if (!attachment) return std::unexpected(attachment.error());
+  attachment_.emplace(std::move(*attachment));
+  for (uint32_t queue = 0; queue < queues; ++queue) {
+    auto opened = XskQueue::open({.device = setup.link.name,
+                                  .queue = queue,
+                                  .workers = setup.workers,
+                                  .xsks_fd = program_->xsks_fd(),
+                                  .first_xsk = first_xsk,
+                                  .zero_copy = attachment_->native()});
+    if (!opened) return std::unexpected(opened.error());
+    queues_.push_back(std::move(*opened));
+  }
+  if (const auto put = program_->put_uplink(ifindex, entry); !put) return put;
+  const bool zero_copy = std::ranges::all_of(queues_, &XskQueue::zero_copy);
+  mode_ = !attachment_->native() ? "generic" : zero_copy ? "native/zero-copy" : "native";
+  reason_ = attachment_->native_refusal();
+  return {};
+}
+
+void UplinkIo::abandon_xdp() {
+  detach_xdp();
+  queues_.clear();
+  program_ = nullptr;
+}
+
+void UplinkIo::detach_xdp() {
+  if (program_ == nullptr) return;
+  program_->erase_uplink(static_cast<unsigned>(ifindex_));
+  attachment_.reset();
+}
+
+void UplinkIo::fill_status(UplinkStatus& status) const {
+  status.mode = mode_;
+  status.reason = reason_;
+  if (program_ == nullptr) return;
+  if (const auto counters = program_->counters(id_)) status.xdp = *counters;
+  for (const auto& queue : queues_) {
+    const XskStatistics statistics = queue->statistics();
+    status.xsk_dropped += statistics.dropped + statistics.ring_full + statistics.invalid;
+    status.fill_ring_empty += statistics.fill_ring_empty;
+  }
+}
+
+}  // namespace centipede

@@ -1,0 +1,54 @@
+// One core's share of the data plane: TUN queue k, lane k, socket k of every uplink, one AEAD provider, one io_uring in
+// which it sleeps. It shares nothing that is written per packet with other workers but the window words.
+//
+// A round: take over a new plan if there is one, serve what is ready, re-arm. After work it looks for more for a short
+// while (yielding the core) before it sleeps, because waking a halted core costs more than many packets.
+//
+// Ownership: borrows the board, the mailbox and the TUN queue, which must outlive it. Threading: start and stop on the
+// owner's thread; everything else happens on the worker's own. counters() from any thread.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <thread>
+
+#include "base/result.h"
+#include "dataplane/mailbox.h"
+#include "dataplane/plan.h"
+#include "dataplane/tun.h"
+#include "dataplane/tunnel_status.h"
+
+namespace centipede {
+
+class Worker {
+ public:
+  struct Setup {
+    unsigned index = 0;
+    unsigned mtu = 0;
+    TunQueue tun;
+    CoalesceOptions offloads;
+    const PlanBoard& board;
+    ControlMailbox& control;
+  };
+
+  static Result<std::unique_ptr<Worker>> start(const Setup& setup);
+  ~Worker();
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  // The board has a new plan, or stop() was called.
+  void wake() { wake_.wake(); }
+  [[nodiscard]] WorkerCounters counters();
+
+ private:
+  class Loop;
+  explicit Worker(WakeUp wake) : wake_(std::move(wake)) {}
+
+  WakeUp wake_;
+  std::atomic<bool> stopping_{false};
+  WorkerCounters counters_;
+  std::thread thread_;
+};
+
+}  // namespace centipede

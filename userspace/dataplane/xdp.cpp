@@ -1,0 +1,130 @@
+#include "dataplane/xdp.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <sys/mman.h>
+
+#include <array>
+#include <bit>
+#include <utility>
+#include <vector>
+
+namespace centipede {
+namespace {
+
+// Rows of a per-CPU array of structures made of __u64 alone.
+template <class Row>
+constexpr size_t fields = sizeof(Row) / sizeof(uint64_t);
+
+Result<size_t> cpus() {
+  const int count = libbpf_num_possible_cpus();
+  if (count <= 0) return fail_system("counting the CPUs", -count);
+  return static_cast<size_t>(count);
+}
+
+template <class Row>
+Result<Row> sum_over_cpus(int map_fd, uint32_t key, const char* attempt) {
+  const auto count = cpus();
+  if (!count) return std::unexpected(count.error());
+  std::vector<std::array<uint64_t, fields<Row>>> rows(*count);
+  if (const int code = bpf_map_lookup_elem(map_fd, &key, rows.data()); code != 0) return fail_system(attempt, -code);
+  std::array<uint64_t, fields<Row>> sum{};
+  for (const auto& row : rows)
+    for (size_t i = 0; i < row.size(); ++i)
+      sum[i] += row[i];
+  return std::bit_cast<Row>(sum);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<XdpProgram>> XdpProgram::load(const XdpSettings& settings) {
+  auto object = BpfObject::load(
+      {.window_words = settings.window_words, .max_sessions = settings.max_sessions, .xsk_slots = settings.xsk_slots});
+  if (!object) return std::unexpected(object.error());
+  std::unique_ptr<XdpProgram> program(new XdpProgram(std::move(*object)));
+  if (auto mapped = program->map_windows(settings.window_words); !mapped) return std::unexpected(mapped.error());
+  if (auto pinned = program->pin(settings.tunnel); !pinned) {
+    program->pins_.reset();
+    program->pin_problem_ = "the maps are not pinned: " + pinned.error().text;
+  }
+  program->dispatcher_ = centipede::dispatcher_possible(program->object_);
+  return program;
+}
+
+XdpProgram::~XdpProgram() {
+  if (!windows_.empty()) munmap(windows_.data(), windows_.size_bytes());
+}
+
+Result<void> XdpProgram::map_windows(uint32_t words) {
+  const size_t bytes = words * sizeof(uint64_t);
+  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, object_.maps().windows, 0);
+  if (memory == MAP_FAILED) return fail_system("mapping the replay windows into memory");
+  windows_ = {static_cast<uint64_t*>(memory), words};
+  return {};
+}
+
+Result<void> XdpProgram::pin(const std::string& tunnel) {
+  auto pins = TunnelPins::create(tunnel);
+  if (!pins) return std::unexpected(pins.error());
+  pins_.emplace(std::move(*pins));
+  const BpfMapFds maps = object_.maps();
+  const std::array<std::pair<const char*, int>, 6> named{{{"uplinks", maps.uplinks},
+                                                          {"sessions", maps.sessions},
+                                                          {"windows", maps.windows},
+                                                          {"xsks", maps.xsks},
+                                                          {"counters", maps.counters},
+                                                          {"session_counters", maps.session_counters}}};
+  for (const auto& [name, fd] : named)
+    if (auto pinned = pins_->pin_map(name, fd); !pinned) return pinned;
+  return {};
+}
+
+Result<XdpAttachment> XdpProgram::attach(unsigned ifindex, XdpMode mode) {
+  return XdpAttachment::attach({.object = object_, .dispatcher = dispatcher_, .pin_directory = pin_directory()},
+                               ifindex, mode);
+}
+
+Result<void> XdpProgram::put_uplink(unsigned ifindex, const cp_uplink& uplink) {
+  const uint32_t key = ifindex;
+  if (const int code = bpf_map_update_elem(object_.maps().uplinks, &key, &uplink, BPF_ANY); code != 0)
+    return fail_system("putting device " + std::to_string(ifindex) + " into the map of uplinks", -code);
+  return {};
+}
+
+void XdpProgram::erase_uplink(unsigned ifindex) {
+  const uint32_t key = ifindex;
+  (void)bpf_map_delete_elem(object_.maps().uplinks, &key);
+}
+
+Result<void> XdpProgram::put_session(uint64_t sid, const cp_session& session) {
+  if (const int code = bpf_map_update_elem(object_.maps().sessions, &sid, &session, BPF_ANY); code != 0)
+    return fail_system("putting a session into the map of sessions", -code);
+  return {};
+}
+
+void XdpProgram::erase_session(uint64_t sid) {
+  (void)bpf_map_delete_elem(object_.maps().sessions, &sid);
+}
+
+Result<cp_counters> XdpProgram::counters(uint32_t uplink_index) const {
+  return sum_over_cpus<cp_counters>(object_.maps().counters, uplink_index, "reading the XDP program's counters");
+}
+
+Result<cp_session_counters> XdpProgram::session_counters(uint32_t counter_slot, uint32_t uplink_index) const {
+  return sum_over_cpus<cp_session_counters>(
+      object_.maps().session_counters, counter_slot * CP_MAX_UPLINKS + uplink_index, "reading a session's counters");
+}
+
+Result<void> XdpProgram::clear_session_counters(uint32_t counter_slot) {
+  const auto count = cpus();
+  if (!count) return std::unexpected(count.error());
+  const std::vector<cp_session_counters> zero(*count);
+  for (uint32_t uplink = 0; uplink < CP_MAX_UPLINKS; ++uplink) {
+    const uint32_t key = counter_slot * CP_MAX_UPLINKS + uplink;
+    if (const int code = bpf_map_update_elem(object_.maps().session_counters, &key, zero.data(), BPF_ANY); code != 0)
+      return fail_system("clearing a session's counters", -code);
+  }
+  return {};
+}
+
+}  // namespace centipede

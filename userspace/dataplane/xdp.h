@@ -1,0 +1,71 @@
+// The XDP program of one tunnel with its maps: loads it, pins the maps, maps the replay windows into memory, attaches
+// it to devices and reads its counters. Where bpffs is not to be had the maps stay unpinned and pin_problem() says why.
+// Ownership: maps and memory live as long as this object; windows() must not be used after it.
+// Threading: the control thread alone, except windows(), whose words any worker may read and compare-and-swap.
+#pragma once
+
+#include <centipede/abi.h>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "base/result.h"
+#include "dataplane/bpf_object.h"
+#include "dataplane/bpffs.h"
+#include "dataplane/xdp_attachment.h"
+
+namespace centipede {
+
+struct XdpSettings {
+  std::string tunnel = "cp0";
+  uint32_t window_words = 0;     // of all sessions and lanes together
+  uint32_t max_sessions = 1024;  // also the number of session counter slots
+  uint32_t xsk_slots = 0;        // sum over the uplinks of queues * workers
+};
+
+class XdpProgram {
+ public:
+  // Removes what a dead daemon of the same tunnel left behind first.
+  [[nodiscard]] static Result<std::unique_ptr<XdpProgram>> load(const XdpSettings& settings);
+  XdpProgram(const XdpProgram&) = delete;
+  XdpProgram& operator=(const XdpProgram&) = delete;
+  ~XdpProgram();
+
+  [[nodiscard]] Result<XdpAttachment> attach(unsigned ifindex, XdpMode mode);
+
+  [[nodiscard]] Result<void> put_uplink(unsigned ifindex, const cp_uplink& uplink);
+  void erase_uplink(unsigned ifindex);
+  // The caller zeroes the session's windows, and its counters (clear_session_counters), before it puts the session in.
+  [[nodiscard]] Result<void> put_session(uint64_t sid, const cp_session& session);
+  void erase_session(uint64_t sid);
+
+  // Summed over the CPUs. Row CP_MAX_UPLINKS: frames from devices that are no uplink.
+  [[nodiscard]] Result<cp_counters> counters(uint32_t uplink_index) const;
+  [[nodiscard]] Result<cp_session_counters> session_counters(uint32_t counter_slot, uint32_t uplink_index) const;
+  [[nodiscard]] Result<void> clear_session_counters(uint32_t counter_slot);
+
+  // One word as in cp_window_word: generation << 32 | bits.
+  [[nodiscard]] std::span<uint64_t> windows() const { return windows_; }
+  [[nodiscard]] int program_fd() const { return object_.program_fd(); }
+  [[nodiscard]] int xsks_fd() const { return object_.maps().xsks; }
+  [[nodiscard]] bool dispatcher_possible() const { return dispatcher_; }
+  // "/sys/fs/bpf/centipede/cp0", or empty.
+  [[nodiscard]] std::string pin_directory() const { return pins_ ? pins_->path() : std::string(); }
+  [[nodiscard]] const std::string& pin_problem() const { return pin_problem_; }
+
+ private:
+  explicit XdpProgram(BpfObject object) : object_(std::move(object)) {}
+  [[nodiscard]] Result<void> pin(const std::string& tunnel);
+  [[nodiscard]] Result<void> map_windows(uint32_t words);
+
+  BpfObject object_;
+  std::optional<TunnelPins> pins_;
+  std::string pin_problem_;
+  bool dispatcher_ = false;
+  std::span<uint64_t> windows_;
+};
+
+}  // namespace centipede

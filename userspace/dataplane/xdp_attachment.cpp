@@ -1,0 +1,202 @@
+#include "dataplane/xdp_attachment.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <linux/if_link.h>
+#include <net/if.h>
+#include <unistd.h>
+#include <xdp/libxdp.h>
+
+#include <array>
+#include <optional>
+#include <utility>
+
+#include "dataplane/bpf_log.h"
+#include "dataplane/bpffs.h"
+
+namespace centipede {
+namespace {
+
+constexpr std::string_view dispatcher_name = "xdp_dispatcher";
+// How long a dead daemon's link may take to go: the kernel may release it after the process has been reaped.
+constexpr int dead_link_polls = 50;
+constexpr useconds_t dead_link_poll_us = 10'000;
+
+std::string device_text(unsigned ifindex) {
+  std::array<char, IF_NAMESIZE> name{};
+  if (if_indextoname(ifindex, name.data()) != nullptr) return name.data();
+  return "device " + std::to_string(ifindex);
+}
+
+struct PresentProgram {
+  uint32_t id;
+  std::string name;
+};
+
+std::optional<PresentProgram> present_program(unsigned ifindex) {
+  uint32_t id = 0;
+  if (bpf_xdp_query_id(static_cast<int>(ifindex), 0, &id) != 0) return std::nullopt;
+  if (id == 0) {
+    // Programs in both a mode and the hardware: the kernel names no single one.
+    LIBBPF_OPTS(bpf_xdp_query_opts, query);
+    if (bpf_xdp_query(static_cast<int>(ifindex), 0, &query) != 0) return std::nullopt;
+    id = query.drv_prog_id != 0 ? query.drv_prog_id : query.skb_prog_id != 0 ? query.skb_prog_id : query.hw_prog_id;
+  }
+  if (id == 0) return std::nullopt;
+  bpf_prog_info info{};
+  uint32_t size = sizeof info;
+  const FileDescriptor fd(bpf_prog_get_fd_by_id(id));
+  if (fd && bpf_obj_get_info_by_fd(fd.get(), &info, &size) == 0) return PresentProgram{id, info.name};
+  return PresentProgram{id, "?"};
+}
+
+// A free device, or one whose dispatcher can take our program in; else an error that names what is there.
+Result<void> check_free(unsigned ifindex, bool dispatcher) {
+  for (int poll = 0;; ++poll) {
+    const auto present = present_program(ifindex);
+    if (!present) return {};
+    if (dispatcher && present->name == dispatcher_name) return {};
+    if (present->name == xdp_program_name && poll < dead_link_polls) {
+      usleep(dead_link_poll_us);
+      continue;
+    }
+    std::string text = device_text(ifindex) + " already runs the XDP program " + present->name + " (id " +
+                       std::to_string(present->id) + ")";
+    text += dispatcher ? ", which was not attached through libxdp's dispatcher and so cannot share the device"
+                       : ", and this kernel does not let programs share a device";
+    return fail(text + "; it is left alone", EBUSY);
+  }
+}
+
+}  // namespace
+
+// A freplace twin of the program in the device's dispatcher.
+class DispatcherEntry {
+ public:
+  static Result<std::unique_ptr<DispatcherEntry>> attach(const XdpAttachment::Source& source, unsigned ifindex,
+                                                         bool native);
+  ~DispatcherEntry() { detach(); }
+  DispatcherEntry(const DispatcherEntry&) = delete;
+  DispatcherEntry& operator=(const DispatcherEntry&) = delete;
+
+  [[nodiscard]] bool attached() const {
+    return program_ != nullptr && xdp_program__is_attached(program_, static_cast<int>(ifindex_)) != XDP_MODE_UNSPEC;
+  }
+
+ private:
+  DispatcherEntry(BpfObject object, unsigned ifindex, xdp_attach_mode mode)
+      : object_(std::move(object)), ifindex_(ifindex), mode_(mode) {}
+
+  void detach() {
+    if (program_ == nullptr) return;
+    const BpfLog log;
+    // Fails when the device has gone; what libxdp pinned for it is cleaned up either way.
+    if (in_) (void)xdp_program__detach(program_, static_cast<int>(ifindex_), mode_, 0);
+    if (in_) (void)libxdp_clean_references(static_cast<int>(ifindex_));
+    xdp_program__close(std::exchange(program_, nullptr));
+  }
+
+  BpfObject object_;
+  unsigned ifindex_;
+  xdp_attach_mode mode_;
+  xdp_program* program_ = nullptr;
+  bool in_ = false;
+  ProgramRecord record_;
+};
+
+Result<std::unique_ptr<DispatcherEntry>> DispatcherEntry::attach(const XdpAttachment::Source& source, unsigned ifindex,
+                                                                 bool native) {
+  const BpfLog log;
+  const std::string attempt = "attaching to " + device_text(ifindex) + " through the dispatcher";
+  auto twin = source.object.twin();
+  if (!twin) return std::unexpected(twin.error());
+  std::unique_ptr<DispatcherEntry> entry(
+      new DispatcherEntry(std::move(*twin), ifindex, native ? XDP_MODE_NATIVE : XDP_MODE_SKB));
+  xdp_program* program = xdp_program__from_bpf_obj(entry->object_.object(), xdp_section_name);
+  if (const long code = libxdp_get_error(program); code != 0)
+    return std::unexpected(log.error(attempt, static_cast<int>(code)));
+  entry->program_ = program;
+  if (const int code = xdp_program__attach(program, static_cast<int>(ifindex), entry->mode_, 0); code != 0)
+    return std::unexpected(log.error(attempt, code));
+  entry->in_ = true;
+  // libxdp falls back by itself, to an attachment that would outlive a killed process; a bpf_link is better then.
+  xdp_multiprog* dispatcher = xdp_multiprog__get_from_ifindex(static_cast<int>(ifindex));
+  const bool legacy = libxdp_get_error(dispatcher) != 0 || xdp_multiprog__is_legacy(dispatcher);
+  if (libxdp_get_error(dispatcher) == 0) xdp_multiprog__close(dispatcher);
+  if (legacy) return fail(attempt + ": libxdp used none");
+  if (auto record = ProgramRecord::create(source.pin_directory, ifindex, xdp_program__fd(program)))
+    entry->record_ = std::move(*record);
+  else
+    return std::unexpected(record.error());
+  return entry;
+}
+
+XdpAttachment::XdpAttachment(unsigned ifindex, bool native) : ifindex_(ifindex), native_(native) {}
+XdpAttachment::XdpAttachment(XdpAttachment&&) noexcept = default;
+XdpAttachment& XdpAttachment::operator=(XdpAttachment&&) noexcept = default;
+XdpAttachment::~XdpAttachment() = default;
+
+Result<XdpAttachment> XdpAttachment::attach_as(const Source& source, unsigned ifindex, bool native) {
+  XdpAttachment attachment(ifindex, native);
+  // The record is what makes a dispatcher entry safe against kill -9, so without bpffs there is none.
+  if (source.dispatcher && !source.pin_directory.empty()) {
+    if (auto entry = DispatcherEntry::attach(source, ifindex, native)) {
+      attachment.entry_ = std::move(*entry);
+      return attachment;
+    }
+  }
+  LIBBPF_OPTS(bpf_link_create_opts, options);
+  options.flags = native ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE;
+  const int fd = bpf_link_create(source.object.program_fd(), static_cast<int>(ifindex), BPF_XDP, &options);
+  if (fd < 0)
+    return fail_system(
+        "attaching the XDP program to " + device_text(ifindex) + " in " + (native ? "native" : "generic") + " mode",
+        -fd);
+  attachment.link_.reset(fd);
+  return attachment;
+}
+
+Result<XdpAttachment> XdpAttachment::attach(const Source& source, unsigned ifindex, XdpMode mode) {
+  if (auto free = check_free(ifindex, source.dispatcher && !source.pin_directory.empty()); !free)
+    return std::unexpected(free.error());
+  if (mode == XdpMode::generic) return attach_as(source, ifindex, false);
+  auto native = attach_as(source, ifindex, true);
+  if (native || mode == XdpMode::native) return native;
+  auto generic = attach_as(source, ifindex, false);
+  if (generic) {
+    generic->native_refusal_ = std::move(native.error().text);
+    return generic;
+  }
+  return fail(native.error().text + "; " + generic.error().text, generic.error().code);
+}
+
+void XdpAttachment::detach() {
+  link_.reset();
+  entry_.reset();
+}
+
+bool XdpAttachment::attached() const {
+  if (entry_) {
+    const BpfLog log;
+    return entry_->attached();
+  }
+  bpf_link_info info{};
+  uint32_t size = sizeof info;
+  return link_ && bpf_obj_get_info_by_fd(link_.get(), &info, &size) == 0 && info.xdp.ifindex != 0;
+}
+
+bool dispatcher_possible(const BpfObject& object) {
+  const BpfLog log;
+  const auto twin = object.twin();
+  if (!twin) return false;
+  bpf_program* program = twin->program();
+  if (bpf_program__set_type(program, BPF_PROG_TYPE_EXT) != 0 ||
+      bpf_program__set_expected_attach_type(program, static_cast<bpf_attach_type>(0)) != 0 ||
+      bpf_program__set_attach_target(program, object.program_fd(), xdp_program_name) != 0 ||
+      bpf_object__load(twin->object()) != 0)
+    return false;
+  const FileDescriptor link(bpf_raw_tracepoint_open(nullptr, twin->program_fd()));
+  return static_cast<bool>(link);
+}
+
+}  // namespace centipede
