@@ -4,10 +4,11 @@
  * serves their lane, drops copies of packets that have already been authenticated, and passes everything else to the
  * kernel untouched.
  *
- * READ-ONLY: the program only ever reads the replay window. Marking a packet here, before it is authenticated, would let
- * one hostile link kill genuine packets that come in on the honest ones; workers mark it after opening.
+ * READ-ONLY: the program only ever reads the replay window. Marking a packet here, before it is authenticated, would
+ * let one hostile link kill genuine packets that come in on the honest ones; workers mark it after opening.
  *
- * judge() names what a frame is, centipede_xdp() counts that once and turns it into an action. Nothing else does either.
+ * judge() names what a frame is, centipede_xdp() counts that once and turns it into an action. Nothing else does
+ * either.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_endian.h>
@@ -22,8 +23,7 @@
 char LICENSE[] SEC("license") = "GPL";
 
 /* The replay window of one lane, as far as this program may judge it: everything not provably stale is fresh. */
-static __always_inline enum cp_verdict judge_counter(const struct cp_session *session, __u32 lane,
-						     __u64 counter)
+static __always_inline enum cp_verdict judge_counter(const struct cp_session *session, __u32 lane, __u64 counter)
 {
 	__u32 generation = counter >> CP_WINDOW_WORD_SHIFT;
 	__u32 key = session->first_word + lane * session->words + (generation & (session->words - 1));
@@ -44,8 +44,7 @@ static __always_inline enum cp_verdict judge_counter(const struct cp_session *se
 	return CP_VERDICT_REDIRECTED;
 }
 
-static __always_inline void count_for_session(const struct cp_session *session,
-					      const struct cp_uplink *uplink,
+static __always_inline void count_for_session(const struct cp_session *session, const struct cp_uplink *uplink,
 					      enum cp_verdict verdict)
 {
 	__u32 key = session->counter_slot * CP_MAX_UPLINKS + uplink->index;
@@ -72,8 +71,7 @@ static __always_inline enum cp_verdict steer(const struct xdp_md *ctx, const str
 	if (queue >= uplink->queues || !workers)
 		return CP_VERDICT_NO_SOCKET;
 	worker = (session->first_worker + lane) % workers;
-	if (bpf_redirect_map(&xsks, uplink->first_xsk + queue * workers + worker, XDP_PASS) !=
-	    XDP_REDIRECT)
+	if (bpf_redirect_map(&xsks, uplink->first_xsk + queue * workers + worker, XDP_PASS) != XDP_REDIRECT)
 		return CP_VERDICT_NO_SOCKET;
 	return CP_VERDICT_REDIRECTED;
 }
@@ -125,8 +123,9 @@ static __always_inline enum cp_verdict judge(const struct xdp_md *ctx, const str
 		return CP_VERDICT_MALFORMED;
 	if (payload[0] & CP_CONTROL_BIT)
 		return CP_VERDICT_HANDSHAKE;
-	return judge_data(ctx, uplink, bpf_be64_to_cpu(*(const __u64 *)(payload + CP_OFFSET_NUMBER)),
-			  bpf_be64_to_cpu(*(const __u64 *)(payload + CP_OFFSET_SID)));
+	/* Volatile for the same reason as in cp_field16(). */
+	return judge_data(ctx, uplink, bpf_be64_to_cpu(*(const volatile __u64 *)(payload + CP_OFFSET_NUMBER)),
+			  bpf_be64_to_cpu(*(const volatile __u64 *)(payload + CP_OFFSET_SID)));
 }
 
 static __always_inline int action_of(enum cp_verdict verdict)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The one parser of received Ethernet frames: the XDP program decides by it, and the workers find source address, source
- * port and payload of the frames in their AF_XDP sockets with it. Reads nothing outside [data, end), keeps no state.
+ * The one parser of received Ethernet frames: the XDP program decides by it, and the workers find source address,
+ * source port and payload of the frames in their AF_XDP sockets with it. Reads nothing outside [data, end), keeps no
+ * state.
  *
  *   Ethernet, up to two VLAN tags (802.1Q, 802.1ad)
  *     IPv4 with options (RFC 791) | IPv6 with hop-by-hop, routing and destination options (RFC 8200)
@@ -15,30 +16,30 @@
 
 #include <linux/types.h>
 
-#define CP_ETHERNET_SIZE 14
-#define CP_VLAN_TAG_SIZE 4
-#define CP_MAX_VLAN_TAGS 2
+#define CP_ETHERNET_SIZE       14
+#define CP_VLAN_TAG_SIZE       4
+#define CP_MAX_VLAN_TAGS       2
 #define CP_MAX_IPV6_EXTENSIONS 6
-#define CP_IPV4_SIZE 20
-#define CP_IPV6_SIZE 40
-#define CP_UDP_SIZE 8
+#define CP_IPV4_SIZE           20
+#define CP_IPV6_SIZE           40
+#define CP_UDP_SIZE            8
 
-#define CP_ETHERTYPE_IPV4 0x0800
-#define CP_ETHERTYPE_IPV6 0x86dd
-#define CP_ETHERTYPE_8021Q 0x8100
+#define CP_ETHERTYPE_IPV4   0x0800
+#define CP_ETHERTYPE_IPV6   0x86dd
+#define CP_ETHERTYPE_8021Q  0x8100
 #define CP_ETHERTYPE_8021AD 0x88a8
 
-#define CP_PROTOCOL_HOP_BY_HOP 0
-#define CP_PROTOCOL_UDP 17
-#define CP_PROTOCOL_ROUTING 43
-#define CP_PROTOCOL_FRAGMENT 44
+#define CP_PROTOCOL_HOP_BY_HOP  0
+#define CP_PROTOCOL_UDP         17
+#define CP_PROTOCOL_ROUTING     43
+#define CP_PROTOCOL_FRAGMENT    44
 #define CP_PROTOCOL_DESTINATION 60
 
 enum cp_frame_kind {
 	CP_KIND_FOREIGN,   /* not UDP over IP, or too short to tell */
 	CP_KIND_FRAGMENT,  /* a piece of a UDP datagram */
 	CP_KIND_MALFORMED, /* UDP with its ports, but the lengths contradict each other or the frame's end */
-	CP_KIND_UDP,	    /* every field of struct cp_frame is set */
+	CP_KIND_UDP,       /* every field of struct cp_frame is set */
 };
 
 struct cp_frame {
@@ -47,23 +48,27 @@ struct cp_frame {
 	__u16 payload_length;
 	__u16 source_port_be;
 	__u16 destination_port_be; /* set for CP_KIND_MALFORMED too */
-	__u8 family;		   /* 4 or 6 */
+	__u8 family;               /* 4 or 6 */
 	__u8 pad;
 };
 
 /* Where the addresses are, relative to l3_offset. */
-#define CP_IPV4_SOURCE 12
+#define CP_IPV4_SOURCE      12
 #define CP_IPV4_DESTINATION 16
-#define CP_IPV6_SOURCE 8
+#define CP_IPV6_SOURCE      8
 #define CP_IPV6_DESTINATION 24
 
 #define CP_FRAME_INLINE static inline __attribute__((always_inline))
 
-/* A 16-bit field as it lies in the frame. BPF loads are free to be unaligned; user space must not rely on that. */
+/*
+ * A 16-bit field as it lies in the frame. BPF loads are free to be unaligned; user space must not rely on that.
+ * Volatile there keeps the load where it stands, next to the bounds check of the same pointer: moved down, it would be
+ * made through a pointer computed anew, which the verifier does not know to be checked.
+ */
 CP_FRAME_INLINE __u16 cp_field16(const __u8 *at)
 {
 #ifdef __bpf__
-	return *(const __u16 *)at;
+	return *(const volatile __u16 *)at;
 #else
 	__u16 value;
 

@@ -1,4 +1,5 @@
 // What the program does with single frames, row by row: {what, frame, action, the one counter that moves}.
+#include <centipede/frame.h>
 #include <centipede/wire.h>
 
 #include <string>
@@ -163,6 +164,13 @@ TEST_F(VerdictTest, tunnel_packets) {
   expect_rows(tunnel_rows());
 }
 
+TEST_F(VerdictTest, a_header_length_that_overlaps_the_addresses_is_not_believed) {
+  Frame frame = build({.ipv4_header = 16, .payload = fresh()});
+  // Where the UDP destination port would be: the end of the destination address.
+  store_be<uint16_t>(frame.data() + CP_ETHERNET_SIZE + 18, tunnel_port);
+  expect("header length 16", frame, XDP_PASS, CP_VERDICT_FOREIGN);
+}
+
 TEST_F(VerdictTest, frames_cut_at_every_length_pass) {
   for (const auto& spec :
        {FrameSpec{.payload = fresh()}, FrameSpec{.tags = {0x88a8, 0x8100}, .ipv4_header = 40, .payload = fresh()},
@@ -274,6 +282,8 @@ TEST_F(VerdictTest, a_fresh_packet_is_redirected_to_its_lanes_worker) {
   expect("lane 2, back at worker 0", data_frame(2, 5), XDP_REDIRECT, CP_VERDICT_REDIRECTED);
   lane_window(0)[0] = window_word(0, 1U << 5);
   expect("a duplicate", data_frame(0, 5), XDP_DROP, CP_VERDICT_DUPLICATE);
+  put_uplink(0);
+  expect("a queue beyond those of the uplink", data_frame(0, 6), XDP_PASS, CP_VERDICT_NO_SOCKET);
 }
 
 TEST_F(VerdictTest, session_counters_tell_what_an_uplink_was_worth) {

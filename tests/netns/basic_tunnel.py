@@ -1,10 +1,9 @@
 #!/usr/bin/python3
 """Two hosts, two links: IPv4 and IPv6 inside, TCP both ways, readable maps, and nothing left after a clean exit."""
 
-import json
 import sys
 
-from bed import MODE, Bed, check, wait_for
+from bed import MODE, Bed, check
 
 
 def main():
@@ -12,13 +11,10 @@ def main():
         laptop, office = bed.attached_pair()
         for address in ("10.10.0.2", "fd10::2"):
             check(laptop.host.ping(address, 50) == 0, f"50 pings to {address}")
-        check(laptop.host.ping("10.10.0.2", 20, size=1372) == 0, "pings as large as the MTU")
+        check(laptop.host.ping("10.10.0.2", 20, size=1392) == 0, "pings as large as the MTU")
         check(laptop.host.ping("10.10.0.2", 20, size=4000) == 0, "pings in inner fragments")
 
-        server = office.host.start("iperf3", "-s", "-1", "-B", "10.10.0.2")
-        wait_for("iperf3 listens", lambda: ":5201" in office.host.run("ss", "-ltn").stdout)
-        result = json.loads(laptop.host.run("iperf3", "-c", "10.10.0.2", "-t", "2", "--bidir", "-J").stdout)
-        server.wait(10)
+        result = bed.iperf(laptop.host, office.host, "10.10.0.2", "-t", "2", "--bidir")
         sent = result["end"]["sum_received"]["bytes"]
         back = result["end"]["sum_received_bidir_reverse"]["bytes"]
         check(sent > 1_000_000 and back > 1_000_000, f"TCP both ways at once: {sent} and {back} bytes")
@@ -44,11 +40,7 @@ def main():
         laptop.stop()
         office.stop()
         for tunnel in (laptop, office):
-            links = tunnel.host.run("ip", "-d", "link").stdout
-            check("cp0" not in links and "xdp" not in links, f"{tunnel.host.name}: no interface, no XDP program left")
-            left = tunnel.host.run("find", "/sys/fs/bpf", "/run/centipede", "-mindepth", "1").stdout.split()
-            left = [path for path in left if not path.endswith(".lock") and path != "/sys/fs/bpf/centipede"]
-            check(left == [], f"{tunnel.host.name}: nothing left in bpffs and /run: {left}")
+            tunnel.nothing_left()
 
 
 if __name__ == "__main__":

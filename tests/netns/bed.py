@@ -1,7 +1,8 @@
 """What the namespace scenarios share: a test bed, its hosts, a tunnel on a host, and waiting for a condition.
 
 A scenario is a script that brings up one topology of tools/testbed, uses the real `centipede` binary in it, and raises
-on the first promise that does not hold. CENTIPEDE_BUILD names the build folder, CENTIPEDE_MODE the receive mode.
+on the first promise that does not hold. CENTIPEDE_BUILD names the build folder, CENTIPEDE_MODE the receive mode,
+CENTIPEDE_BED the beginning of the bed's name (so that two runs can stand side by side).
 """
 
 import contextlib
@@ -17,9 +18,12 @@ from pathlib import Path
 SOURCE = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("CENTIPEDE_BUILD", SOURCE / "build/release"))
 MODE = os.environ.get("CENTIPEDE_MODE", "xdp")
+BED_PREFIX = os.environ.get("CENTIPEDE_BED", "test")
 CENTIPEDE = BUILD / "userspace/cli/centipede"
 EMULATOR = BUILD / "tools/link-emulator/link-emulator"
 TESTBED = SOURCE / "tools/testbed"
+PROGRAMS = Path(__file__).resolve().parent / "programs"
+PYTHON = "/usr/bin/python3"
 
 
 def check(condition, what):
@@ -42,8 +46,12 @@ def wait_for(what, condition, seconds=10):
 
 
 def run(*command, **options):
-    options.setdefault("check", True)
-    return subprocess.run([str(word) for word in command], text=True, capture_output=True, **options)
+    """With its output; a command that fails is a broken promise, unless check=False."""
+    wanted = options.pop("check", True)
+    done = subprocess.run([str(word) for word in command], text=True, capture_output=True, **options)
+    if wanted and done.returncode != 0:
+        raise AssertionError(f"{' '.join(map(str, command))}: exit code {done.returncode}: {done.stdout}{done.stderr}")
+    return done
 
 
 class Host:
@@ -58,10 +66,7 @@ class Host:
         return ["nsenter", "-t", self.pid, "-n", "-m", "-u", "--", *map(str, words)]
 
     def run(self, *words, **options):
-        try:
-            return run(*self.command(*words), **options)
-        except subprocess.CalledProcessError as error:
-            raise AssertionError(f"{self.name}: {' '.join(map(str, words))}: {error.stdout}{error.stderr}") from error
+        return run(*self.command(*words), **options)
 
     def start(self, *words, **options):
         process = subprocess.Popen(self.command(*words), text=True, **options)
@@ -80,6 +85,78 @@ class Host:
 
     def centipede(self, *words, **options):
         return self.run(CENTIPEDE, *words, **options)
+
+    def program(self, name, *words):
+        """A script of programs/ that prints "ready" and then runs until it is told to end."""
+        process = self.start(PYTHON, PROGRAMS / f"{name}.py", *words, stdout=subprocess.PIPE)
+        check_quietly(process.stdout.readline() == "ready\n", f"{self.name}: {name} {words} starts")
+        return process
+
+    def call(self, name, *words):
+        """A script of programs/ that ends by itself and prints one JSON object."""
+        text = self.run(PYTHON, PROGRAMS / f"{name}.py", *words).stdout
+        return json.loads(text) if text.strip() else None
+
+    def pinging(self, address, interval=0.002, size=56):
+        return Pinging(self.program("pinger", address, interval, size))
+
+    def capture(self, device, expression):
+        return Capture(self, device, expression)
+
+    def memory(self, pid):
+        """Resident memory of a process in KiB."""
+        return int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1])
+
+
+def check_quietly(condition, what):
+    if not condition:
+        raise AssertionError(what)
+
+
+class Pinging:
+    """A ping under way (programs/pinger.py)."""
+
+    def __init__(self, process):
+        self.process = process
+
+    def end(self):
+        self.process.send_signal(signal.SIGINT)
+        text, _ = self.process.communicate(timeout=15)
+        return json.loads(text)
+
+    def nothing_lost(self, at_least, what):
+        report = self.end()
+        check(report["sent"] >= at_least and report["received"] == report["sent"] and report["duplicates"] == 0
+              and report["damaged"] == 0, f"{what}: {describe_pings(report)}")
+        return report
+
+
+def describe_pings(report):
+    lost = report["sent"] - report["received"]
+    text = f"{lost} of {report['sent']} pings lost"
+    if lost:
+        text += f", longest gap {report['longest_gap_s']} s"
+    for unwanted in ("duplicates", "damaged", "refused"):
+        if report[unwanted]:
+            text += f", {report[unwanted]} {unwanted}"
+    return text
+
+
+class Capture:
+    """Lines that tcpdump prints on one device of a host."""
+
+    def __init__(self, host, device, expression):
+        self.process = host.start("tcpdump", "-i", device, "-n", "-l", "--immediate-mode", expression,
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for line in self.process.stderr:
+            if "listening on" in line:
+                return
+        raise AssertionError(f"tcpdump on {host.name} {device} did not start")
+
+    def end(self):
+        self.process.send_signal(signal.SIGINT)
+        text, _ = self.process.communicate(timeout=10)
+        return text.splitlines()
 
 
 class Tunnel:
@@ -134,6 +211,32 @@ class Tunnel:
     def wait_active(self, count, peer=None, seconds=10):
         wait_for(f"{self.host.name}: {count} active paths", lambda: len(self.active(peer)) >= count, seconds)
 
+    def total(self, counter):
+        return self.status()["total"][counter]
+
+    def xdp(self, counter, uplink=None):
+        """A verdict of the XDP program, over all uplinks or on one."""
+        return sum(one["xdp"][counter] for one in self.status()["uplinks"] if uplink in (None, one["name"]))
+
+    def received(self):
+        status = self.status()["total"]
+        return status["received_xdp"] + status["received_udp"]
+
+    def ask(self, *words):
+        """A command to the running tunnel, whatever its outcome."""
+        return self.host.centipede(*words, "-i", self.name, check=False)
+
+    def nothing_left(self):
+        """No device, program, pin, socket or bound port of this tunnel."""
+        links = self.host.run("ip", "-d", "link").stdout
+        check_quietly(self.name not in links and "xdp" not in links, f"{self.host.name}: interface or XDP left: {links}")
+        left = self.host.run("find", "/sys/fs/bpf", "/run/centipede", "-mindepth", "1").stdout.split()
+        left = [path for path in left if not path.endswith(".lock") and path != "/sys/fs/bpf/centipede"]
+        check_quietly(left == [], f"{self.host.name}: left in bpffs and /run: {left}")
+        sockets = self.host.run("ss", "-Hlnu").stdout + self.host.run("ss", "-Hn0").stdout
+        check_quietly(":5820" not in sockets, f"{self.host.name}: sockets left: {sockets}")
+        print(f"  ok: {self.host.name}: no interface, program, pin or socket left", flush=True)
+
     def stop(self):
         self.daemon.send_signal(signal.SIGTERM)
         check(self.daemon.wait(10) == 0, f"{self.host.name}: attach ends with 0 on SIGTERM")
@@ -147,12 +250,15 @@ class Bed:
     """with Bed("pair") as bed: ... Everything is gone afterwards, also when the scenario failed."""
 
     def __init__(self, topology, *options):
-        self.name = f"test{topology}"
+        self.name = f"{BED_PREFIX}{topology}"
         self.arguments = [topology, "--bed", self.name, "--emulator", EMULATOR, *options]
         self.processes = []
         self.tunnels = []
 
     def __enter__(self):
+        if os.geteuid() != 0:
+            print("needs root", file=sys.stderr)
+            sys.exit(77)
         run(TESTBED, "down", "--bed", self.name)
         run(TESTBED, "up", *self.arguments)
         return self
@@ -182,13 +288,21 @@ class Bed:
     def link(self, link, *action):
         return run(TESTBED, "link", "--bed", self.name, link, *action).stdout
 
-    def pair(self, **options):
+    def iperf(self, client, server, address, *options):
+        """iperf3 from one host to `address` of another; its JSON report."""
+        listener = server.start("iperf3", "-s", "-1", "-B", address, stdout=subprocess.DEVNULL)
+        wait_for("iperf3 listens", lambda: ":5201" in server.run("ss", "-ltn").stdout)
+        report = json.loads(client.run("iperf3", "-c", address, "-J", *options).stdout)
+        listener.wait(10)
+        return report
+
+    def pair(self, endpoints=("10.1.0.2:5820", "10.2.0.2:5820"), **options):
         """laptop calls office over both links; tunnels configured, not started."""
         laptop = self.tunnel(self.host("laptop"), ["10.10.0.1/24", "fd10::1/64"])
         office = self.tunnel(self.host("office"), ["10.10.0.2/24", "fd10::2/64"])
         for tunnel in (laptop, office):
             tunnel.options.update(options)
-        laptop.add_peer(office, endpoints=["10.1.0.2:5820", "10.2.0.2:5820"])
+        laptop.add_peer(office, endpoints=endpoints)
         office.add_peer(laptop)
         return laptop, office
 

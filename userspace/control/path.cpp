@@ -88,17 +88,18 @@ void Path::schedule_heartbeat(Instant now, const Pace& pace, Duration jittered_i
   probe_interval_ = std::min(2 * probe_interval_, std::max(pace.probe_interval_max, pace.interval));
 }
 
-void Path::take_echo(const wire::Heartbeat& heartbeat, Instant now, Arrival& arrival) {
-  if ((heartbeat.flags & wire::Heartbeat::flag_has_echo) == 0) return;
+bool Path::take_echo(const wire::Heartbeat& heartbeat, Instant now, const Pace& pace) {
+  if ((heartbeat.flags & wire::Heartbeat::flag_has_echo) == 0) return false;
   const uint32_t number = heartbeat.echoed_number;
-  const bool sent_lately = number != 0 && number < next_number_ && next_number_ - number <= remembered_numbers;
-  if (!sent_lately || number <= last_echoed_) return;
+  const bool remembered = number != 0 && number < next_number_ && next_number_ - number <= remembered_numbers;
+  if (!remembered) return false;
+  const Duration elapsed = now - sent_at_[number % remembered_numbers];
+  if (number <= last_echoed_) return elapsed <= 2 * (pace.interval + rtt_.smoothed().value_or(Duration::zero()));
   last_echoed_ = number;
   loss_out_.on_report(number, heartbeat.heartbeats_received);
-  arrival.echo = true;
-  const Duration elapsed = now - sent_at_[number % remembered_numbers];
   const Duration delay = microseconds(heartbeat.echo_delay_us);
   if (elapsed >= delay) rtt_.add(elapsed - delay);
+  return true;
 }
 
 Path::Arrival Path::on_heartbeat(const wire::Heartbeat& heartbeat, size_t datagram_bytes, Instant now,
@@ -113,7 +114,7 @@ Path::Arrival Path::on_heartbeat(const wire::Heartbeat& heartbeat, size_t datagr
   const bool token_is_new = heartbeat.token != peer_token_;
   peer_token_ = heartbeat.token;
 
-  take_echo(heartbeat, now, arrival);
+  arrival.echo = take_echo(heartbeat, now, pace);
   if (!is_up() && heartbeat.token_echo == token_) {
     arrival.validated = true;
     was_validated_ = true;

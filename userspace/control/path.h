@@ -7,8 +7,9 @@
 //   degraded  no echo for `degraded_after` intervals. An echo makes it active again.
 //   down      no echo for `down_after` intervals. The token is rolled anew and probing starts over: only the new token,
 //             from this 4-tuple, makes the path active again, since whoever has the address now may be somebody else.
-// An echo is a heartbeat of the peer that names a number of ours that it had not named before. RTT is the time since WE sent
-// that number, by our own record, less the delay that the peer states.
+// An echo is a heartbeat of the peer that names a recent number of ours: one it has not named before, or one sent no longer
+// ago than two intervals and two round trips, so that a single lost heartbeat of ours worries nobody. RTT is the time since
+// WE sent a newly named number, by our own record, less the delay that the peer states.
 // A learned address that has not been validated is sent at most three times the bytes received from it; an endpoint that
 // the user configured is our own will and has no such limit.
 //
@@ -72,7 +73,7 @@ class Path {
   void schedule_heartbeat(Instant now, const Pace& pace, Duration jittered_interval);
 
   struct Arrival {
-    bool echo = false;        // a number of ours came back
+    bool echo = false;        // a recent number of ours came back
     bool validated = false;   // the path became active through our token
     bool recovered = false;   // degraded → active
     bool answer_now = false;  // the peer should hear from us before the next regular heartbeat
@@ -89,7 +90,7 @@ class Path {
 
  private:
   void enter(PathState state, Instant now);
-  void take_echo(const wire::Heartbeat& heartbeat, Instant now, Arrival& arrival);
+  [[nodiscard]] bool take_echo(const wire::Heartbeat& heartbeat, Instant now, const Pace& pace);
 
   static constexpr size_t remembered_numbers = 64;
 

@@ -73,11 +73,17 @@ void write_mac1(const PublicKey& receiver, Bytes message) {
   std::ranges::copy(mac1_of(receiver, message), message.last(2 * mac_size).begin());
 }
 
-// Nothing when the point has low order, that is when the result would be all zero whatever the secret, or when it is
-// not spelled as every honest sender spells it.
+// Below 2^255 - 19 and the top bit clear: the one spelling that an honest sender writes.
+bool is_canonical(const PublicKeyBytes& coordinate) {
+  if (coordinate[31] != 0x7f) return coordinate[31] < 0x7f;
+  return coordinate[0] < 0xed ||
+         !std::all_of(coordinate.begin() + 1, coordinate.end() - 1, [](uint8_t byte) { return byte == 0xff; });
+}
+
+// Nothing when the point is spelled wrongly, or has low order: then the result would be all zero whatever the secret.
 std::optional<SecretKey> shared_secret(const SecretKey& secret, const PublicKeyBytes& point) {
   SecretKey shared;
-  if (!is_canonical_coordinate(point) || crypto_scalarmult(shared.data(), secret.data(), point.data()) != 0 ||
+  if (!is_canonical(point) || crypto_scalarmult(shared.data(), secret.data(), point.data()) != 0 ||
       sodium_is_zero(shared.data(), shared.size) != 0) {
     return std::nullopt;
   }

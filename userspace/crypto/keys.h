@@ -19,9 +19,6 @@ namespace centipede::crypto {
 
 using PublicKeyBytes = std::array<uint8_t, 32>;
 
-// Below 2^255 - 19, little-endian: the one accepted spelling of a curve coordinate.
-[[nodiscard]] bool is_canonical_coordinate(const PublicKeyBytes& bytes);
-
 // An Ed25519 public key that has passed validation.
 class PublicKey {
  public:

@@ -10,6 +10,16 @@ namespace {
 // With fewer a lane's window would hold less than two words.
 constexpr uint32_t min_words_per_lane = 2;
 
+// The program counts by uplink. Where several paths share one, the one we send on stands for them: it is the one that
+// works.
+const control::DataPath* path_on(const control::PeerForwarding& peer, control::UplinkId uplink) {
+  for (const auto* paths : {&peer.send_paths, &peer.paths}) {
+    const auto path = std::ranges::find(*paths, uplink, &control::DataPath::uplink);
+    if (path != paths->end()) return &*path;
+  }
+  return nullptr;
+}
+
 }  // namespace
 
 ReceiveSessions::ReceiveSessions(XdpProgram* program, WindowPool& pool, const Limits& limits)
@@ -72,9 +82,8 @@ void ReceiveSessions::collect(Row& row, const control::Forwarding& forwarding) {
   const control::PeerForwarding* peer = id < forwarding.peers.size() ? forwarding.peers[id].get() : nullptr;
   if (peer == nullptr) return;
   for (uint32_t uplink = 0; uplink < CP_MAX_UPLINKS; ++uplink) {
-    // The program counts by uplink; where several paths share one, the first stands for them.
-    const auto path = std::ranges::find(peer->paths, uplink, &control::DataPath::uplink);
-    if (path == peer->paths.end()) continue;
+    const control::DataPath* path = path_on(*peer, static_cast<control::UplinkId>(uplink));
+    if (path == nullptr) continue;
     const auto counters = program_->session_counters(row.slot, uplink);
     if (!counters) continue;
     const uint64_t drops = counters->duplicate + counters->too_old;

@@ -272,6 +272,8 @@ Result<std::vector<UdpSocket>> UdpSocket::open_group(const UdpSocketOptions& opt
     return fail("a group of UDP sockets serves 1 to 127 workers, not " + std::to_string(workers));
   }
   UdpSocketOptions shared = options;
+  // Without SO_REUSEPORT, so that a port held by another program of the same user is refused rather than shared.
+  // (Recent kernels refuse it below too, as the first socket brings a program of its own; that is not documented.)
   shared.reuse_port = false;
   {
     const auto probe = open_either(shared, 0);

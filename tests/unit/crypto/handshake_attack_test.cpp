@@ -105,6 +105,98 @@ class HandshakeAttack : public HandshakeTest {
   Plain genuine_plain = read_with(bob, genuine.message());
 };
 
+// A response to `genuine` by someone who has bob's X25519 key and the preshared key, hence every secret of the exchange
+// but the Ed25519 key. `finish` fills in the plaintext (sid 8, parameters 16, signature 64), knowing h.
+using ResponsePlain = std::array<uint8_t, 88>;
+
+class ResponseAttack : public HandshakeAttack {
+ protected:
+  template <class Finish>
+  [[nodiscard]] ResponseBytes forge_response(Finish finish) const {
+    const ConstBytes first(genuine.message());
+    PublicKeyBytes peer_ephemeral;
+    std::ranges::copy(first.subspan(ephemeral_offset, 32), peer_ephemeral.begin());
+    const Hash first_hash = box_key(first, bob.public_key(), bob.x25519_private(), peer_ephemeral).hash;
+    ResponseBytes message{};
+    message[0] = CP_CONTROL_BIT | CP_TYPE_RESPONSE;
+    message[1] = CP_PROTOCOL_VERSION;
+    store_be(message.data() + 8, sid_i);
+    crypto_scalarmult_base(message.data() + ephemeral_offset, attacker_ephemeral.data());
+    const Hash hash =
+        blake2b({blake2b({first_hash, first.subspan(box_offset, box_size)}), ConstBytes(message).first(box_offset)});
+
+    SecretKey shared;
+    EXPECT_EQ(crypto_scalarmult(shared.data(), bob.x25519_private().data(), peer_ephemeral.data()), 0);
+    Secret<64> chain = hkdf_extract(first_hash, shared.view());
+    EXPECT_EQ(crypto_scalarmult(shared.data(), attacker_ephemeral.data(), peer_ephemeral.data()), 0);
+    chain = hkdf_extract(hkdf_extract(chain.view(), shared.view()).view(), psk.view());
+    SecretKey key;
+    hkdf_expand(chain, "m2", {key.data(), key.size});
+
+    ResponsePlain plain{};
+    store_be(plain.data(), sid_r);
+    wire::write_params(params_r, plain.data() + 8);
+    finish(plain, hash);
+    crypto_aead_chacha20poly1305_ietf_encrypt(message.data() + box_offset, nullptr, plain.data(), plain.size(),
+                                              hash.data(), hash.size(), nullptr, zero_nonce.data(), key.data());
+    refresh_mac1(message, alice.public_key());
+    return message;
+  }
+
+  static void sign_response(ResponsePlain& plain, const Hash& hash, std::string_view label, const PublicKey& to,
+                            const PublicKey& from, const Identity& signer) {
+    const Hash digest = blake2b({hash, to.bytes(), from.bytes(), ConstBytes(plain).first(24)});
+    std::vector<uint8_t> text;
+    for (const ConstBytes part : {as_bytes(label), ConstBytes(digest)})
+      text.insert(text.end(), part.begin(), part.end());
+    std::ranges::copy(signer.sign(text), plain.begin() + 24);
+  }
+};
+
+TEST_F(ResponseAttack, OnlyTheResponderItselfSignsAResponse) {
+  const struct {
+    std::string_view label;
+    const Identity &to, &from, &signer;
+    bool accepted;
+  } rows[] = {{"centipede1 resp", alice, bob, bob, true},
+              {"centipede1 resp", alice, bob, mallory, false},
+              {"centipede1 resp", alice, bob, alice, false},
+              {"centipede1 resp", mallory, bob, bob, false},    // made for another initiator
+              {"centipede1 resp", alice, mallory, bob, false},  // names another responder
+              {"centipede1 resp", bob, alice, bob, false},      // the roles turned round
+              {"centipede1 init", alice, bob, bob, false}};     // a signature for an initiation
+  for (const auto& row : rows) {
+    const auto message = forge_response([&](ResponsePlain& plain, const Hash& hash) {
+      sign_response(plain, hash, row.label, row.to.public_key(), row.from.public_key(), row.signer);
+    });
+    const auto finished = genuine.finish(alice, psk, message);
+    EXPECT_EQ(finished.has_value(), row.accepted) << &row - rows;
+    if (!row.accepted) {
+      EXPECT_EQ(finished.error(), bad_signature) << &row - rows;
+    }
+  }
+}
+
+TEST_F(ResponseAttack, SidAndParametersOfAResponseAreSigned) {
+  for (const size_t changed : {0U, 7U, 9U, 11U, 14U, 16U}) {  // bytes that parse either way
+    const auto message = forge_response([&](ResponsePlain& plain, const Hash& hash) {
+      sign_response(plain, hash, "centipede1 resp", alice.public_key(), bob.public_key(), bob);
+      plain[changed] ^= 1;
+    });
+    EXPECT_EQ(genuine.finish(alice, psk, message).error(), bad_signature) << changed;
+  }
+}
+
+TEST_F(ResponseAttack, ParametersThatMakeNoSenseAreRefused) {
+  for (const size_t changed : {8U, 18U, 23U}) {  // version, first and last byte of the padding
+    const auto message = forge_response([&](ResponsePlain& plain, const Hash& hash) {
+      plain[changed] ^= 0x40;
+      sign_response(plain, hash, "centipede1 resp", alice.public_key(), bob.public_key(), bob);
+    });
+    EXPECT_EQ(genuine.finish(alice, psk, message).error(), malformed) << changed;
+  }
+}
+
 TEST_F(HandshakeAttack, TheForgeMakesAcceptableMessagesFromAnHonestSigner) {
   const auto message =
       forge(genuine_plain, [&](Plain& plain, const Hash& hash) { sign(plain, hash, alice, bob.public_key()); });
@@ -157,6 +249,18 @@ TEST_F(HandshakeAttack, LowOrderAndNonCanonicalEphemeralKeysAreRefused) {
     std::ranges::copy(point, second.begin() + ephemeral_offset);
     refresh_mac1(second, alice.public_key());
     EXPECT_EQ(genuine.finish(alice, psk, second).error(), bad_ephemeral) << hex;
+  }
+}
+
+TEST_F(HandshakeAttack, CanonicalEphemeralKeysNextToTheBoundaryAreNot) {
+  for (const auto* hex : {"ebffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",  // p - 2
+                          "fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffe7f",
+                          "fffeffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+                          "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7e"}) {
+    InitiationBytes message = genuine.message();
+    std::ranges::copy(from_hex(hex), message.begin() + ephemeral_offset);
+    refresh_mac1(message, bob.public_key());
+    EXPECT_EQ(OpenedInitiation::open(bob, message).error(), bad_box) << hex;
   }
 }
 

@@ -46,8 +46,8 @@ inline void set_up(std::string_view interface, unsigned mtu = 0) {
   return ::poll(&entry, 1, milliseconds) == 1;
 }
 
-// The kernel finishes a new IPv6 address in the background; it is in use once a datagram to ourselves arrives. Needs
-// lo.
+// The kernel finishes a new IPv6 address in the background: it is in use once a datagram to ourselves arrives, which
+// takes the loopback interface.
 [[nodiscard]] inline bool reaches_itself(const IpAddress& local) {
   const FileDescriptor socket(::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   sockaddr_storage address{};

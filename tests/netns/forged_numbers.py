@@ -1,0 +1,68 @@
+#!/usr/bin/python3
+"""Somebody on the wire who knows the session id sends thousands of forged datagrams of every kind: nobody notices."""
+
+import sys
+
+from bed import MODE, PROGRAMS, PYTHON, Bed, check, check_quietly, json, wait_for, subprocess
+
+KINDS = ("far_future", "near_future", "past_limit", "lane", "control", "session", "handshake", "short", "noise")
+COUNT = 2000
+
+
+def attack(bed, device, count, *kinds):
+    """From the wire's end of a link, so that it arrives where the genuine peer's datagrams do."""
+    words = ["ip", "netns", "exec", f"{bed.name}-wire", PYTHON, PROGRAMS / "attacker.py", device, 5820, count, *kinds]
+    process = subprocess.run([str(word) for word in words], capture_output=True, text=True, check=True)
+    return json.loads(process.stdout)
+
+
+def refused(tunnel):
+    """Everything that the tunnel counted as not for delivery, by where it ends."""
+    status = tunnel.status()
+    worker = status["total"]
+    control = status["control"]
+    return {"bad_tag": worker["bad_tag"] + control["control_bad_tag"],
+            "bad_lane": tunnel.xdp("bad_lane") + worker["bad_lane"],
+            "bad_counter": tunnel.xdp("bad_counter") + worker["bad_counter"],
+            "too_old": tunnel.xdp("too_old") + worker["too_old"],
+            "unknown_session": worker["unknown_session"] + control["unknown_session"],
+            "malformed": worker["malformed"] + control["malformed"],
+            "bad_mac1": control["bad_mac1"]}
+
+
+def main():
+    with Bed("pair") as bed:
+        laptop, office = bed.attached_pair()
+        warm = laptop.host.pinging("10.10.0.2", 0.002)
+        for tunnel, device in ((office, "eth0-b"), (laptop, "eth0-a")):
+            attack(bed, device, 100, *KINDS)
+            tunnel.memory = tunnel.host.memory(tunnel.daemon.pid)
+            tunnel.before = refused(tunnel)
+            tunnel.delivered = tunnel.total("delivered")
+        warm.end()
+        pings = laptop.host.pinging("10.10.0.2", 0.002)
+        for tunnel, device in ((office, "eth0-b"), (laptop, "eth0-a")):
+            name = tunnel.host.name
+            sent = attack(bed, device, COUNT, *KINDS)
+            sent.pop("sid")
+            wait_for(f"{name}: everything is counted", lambda: sum(refused(tunnel).values())
+                     - sum(tunnel.before.values()) >= 0.98 * sum(sent.values()), 5)
+            after = refused(tunnel)
+            counts = {reason: after[reason] - tunnel.before[reason] for reason in after}
+            check(all(counts[reason] >= COUNT * 0.9 for reason in
+                      ("bad_tag", "bad_lane", "bad_counter", "unknown_session", "malformed", "bad_mac1")),
+                  f"{name}: {sum(sent.values())} forged datagrams, refused: {counts}")
+        pings.nothing_lost(1000, "under attack")
+        for tunnel in (laptop, office):
+            name = tunnel.host.name
+            check(tunnel.daemon.poll() is None, f"{name}: daemon alive")
+            grown = tunnel.host.memory(tunnel.daemon.pid) - tunnel.memory
+            check(grown < 2048, f"{name}: {tunnel.memory} KiB resident, grown by {grown} KiB")
+            peer = tunnel.status()["peers"][0]
+            check(peer["handshakes"] == 1, f"{name}: still the first session")
+            check_quietly(len(peer["paths"]) <= 4, f"{name}: no path was learned: {peer['paths']}")
+            check(len(tunnel.active()) == 2, f"{name}: both paths active in mode {MODE}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

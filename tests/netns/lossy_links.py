@@ -1,0 +1,35 @@
+#!/usr/bin/python3
+"""Two links that each lose a fifth and reorder: one packet in 25 is lost inside, none arrives twice, TCP works."""
+
+import signal
+import sys
+
+from bed import Bed, check, json
+
+COUNT = 6000
+
+
+def main():
+    with Bed("pair") as bed:
+        laptop, office = bed.attached_pair()
+        bed.link("all", "set", "both", "loss=20%", "reorder=10%", "reorder_delay=5ms", "delay=2ms")
+        receiver = office.host.program("flow", "receive", "10.10.0.2", 7000)
+        laptop.host.call("flow", "send", "10.10.0.2", 7000, COUNT, 1000)
+        answered = laptop.host.ping("fd10::2", 500, 0.005)
+        receiver.send_signal(signal.SIGINT)
+        report = json.loads(receiver.communicate(timeout=10)[0])
+        lost = 100 * (COUNT - report["received"]) / COUNT
+        check(2 <= lost <= 7 and report["duplicates"] == 0, f"one way: {lost:.1f} % of {COUNT} lost, {report['duplicates']} twice")
+        check(answered / 500 <= 0.14, f"there and back: {answered / 5:.1f} % of 500 pings lost")
+        pings = laptop.host.pinging("10.10.0.2", 0.005)
+        tcp = bed.iperf(laptop.host, office.host, "10.10.0.2", "-n", "500K")
+        pinged = pings.end()
+        check(pinged["duplicates"] == pinged["damaged"] == 0, f"{pinged['sent']} pings, none answered twice or damaged")
+        check(tcp["end"]["sum_received"]["bytes"] >= 500_000, f"TCP: {tcp['end']['sum_received']['bytes']} bytes in "
+              f"{tcp['end']['sum_received']['seconds']:.1f} s")
+        check(office.total("bad_tag") == laptop.total("bad_tag") == 0, "no packet was damaged")
+        check(len(laptop.active()) + len(office.active()) >= 1, "paths live on")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,59 @@
+#!/usr/bin/python3
+"""One-way UDP flows with numbered datagrams.
+
+flow.py receive ADDRESS PORT               prints "ready"; on SIGINT/SIGTERM {"received", "duplicates", "flows"}
+flow.py send ADDRESS PORT COUNT RATE [FLOWS] [SIZE]   COUNT datagrams at RATE a second, spread over FLOWS source ports
+"""
+
+import ipaddress
+import json
+import select
+import signal
+import socket
+import struct
+import sys
+import time
+
+
+def family(address):
+    return socket.AF_INET6 if ipaddress.ip_address(address).version == 6 else socket.AF_INET
+
+
+def receive(address, port):
+    listener = socket.socket(family(address), socket.SOCK_DGRAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
+    listener.bind((address, int(port)))
+    running = [True]
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: running.clear())
+    print("ready", flush=True)
+    seen = set()
+    flows = set()
+    duplicates = 0
+    while running:
+        if not select.select([listener], [], [], 0.1)[0]:
+            continue
+        data, sender = listener.recvfrom(65536)
+        (number,) = struct.unpack_from("!Q", data)
+        duplicates += number in seen
+        seen.add(number)
+        flows.add(sender)
+    print(json.dumps({"received": len(seen), "duplicates": duplicates, "flows": len(flows)}), flush=True)
+
+
+def send(address, port, count, rate, flows=1, size=100):
+    sockets = [socket.socket(family(address), socket.SOCK_DGRAM) for _ in range(int(flows))]
+    filler = bytes(int(size) - 8)
+    start = time.monotonic()
+    for number in range(int(count)):
+        wait = start + number / float(rate) - time.monotonic()
+        if wait > 0:
+            time.sleep(wait)
+        try:
+            sockets[number % len(sockets)].sendto(struct.pack("!Q", number) + filler, (address, int(port)))
+        except ConnectionRefusedError:
+            pass
+
+
+if __name__ == "__main__":
+    {"receive": receive, "send": send}[sys.argv[1]](*sys.argv[2:])

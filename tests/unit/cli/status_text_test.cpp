@@ -1,0 +1,84 @@
+#include "cli/status_text.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <sstream>
+
+#include "../api/fake_tunnel.h"
+
+namespace centipede::cli {
+namespace {
+
+using testing::HasSubstr;
+
+// Columns on a terminal: UTF-8 continuation bytes take none.
+size_t width(const std::string& line) {
+  return static_cast<size_t>(std::ranges::count_if(line, [](char c) { return (c & 0xc0) != 0x80; }));
+}
+
+TEST(StatusText, every_line_fits_into_80_columns) {
+  TunnelStatus status = api::full_status();
+  for (int i = 0; i < 30; ++i)
+    status.peers[0].allowed_ips.push_back(*Prefix::parse("2001:db8:1:2:3:4:5:0/112"));
+  auto& path = status.peers[0].paths[0];
+  path.sent_packets = path.first_packets = path.only_here = path.sent_bytes = path.first_bytes = ~uint64_t{0};
+  path.send_errors = path.duplicates_early = path.duplicates_worker = ~uint64_t{0};
+  path.rtt = path.rtt_variation = seconds(99);
+  for (const auto& counter : api::xdp_counters)
+    status.uplinks[0].xdp.*counter.member = ~uint64_t{0};
+  std::istringstream lines(status_text(status));
+  for (std::string line; std::getline(lines, line);)
+    EXPECT_LE(width(line), 80U) << line;
+}
+
+TEST(StatusText, says_what_a_path_is_and_was_worth) {
+  TunnelStatus status = api::full_status();
+  auto& path = status.peers[0].paths[0];
+  path.sent_packets = 1234567;
+  path.first_packets = 900;
+  path.duplicates_early = 300000;
+  path.duplicates_worker = 12;
+  path.only_here = 77;
+  path.loss_in = 0.031;
+  const std::string text = status_text(status);
+  for (const char* part : {"peer office", "over eth0", "192.0.2.1 -> 203.0.113.5:5820", "active", "sending", "native",
+                           "rtt 12.3±0.68 ms", "loss in 3.1 % out 0.0 %", "sent 1.23 M", "first 900", "in XDP 300 k",
+                           "in worker 12", "only here 77", "backup", "last handshake 43 s ago"}) {
+    EXPECT_THAT(text, HasSubstr(part));
+  }
+}
+
+TEST(StatusText, what_is_unknown_is_said_to_be) {
+  const std::string text = status_text(api::full_status());
+  for (const char* part : {"peer phone", "session none", "last handshake never", "no path yet", "down", "rtt ?",
+                           "loss in ? out ?", "wlan0: not usable, mode - (absent)"}) {
+    EXPECT_THAT(text, HasSubstr(part));
+  }
+}
+
+TEST(StatusText, uplinks_show_the_verdicts_that_occurred) {
+  TunnelStatus status = api::full_status();
+  status.uplinks[0].xdp = {};
+  status.uplinks[0].xdp.duplicate = 5;
+  const std::string text = status_text(status);
+  EXPECT_THAT(text, HasSubstr("XDP: duplicate 5"));
+  EXPECT_THAT(text, testing::Not(HasSubstr("too_old")));
+}
+
+TEST(StatusText, numbers_are_short_and_never_of_four_digits) {
+  EXPECT_EQ(short_number(0), "0");
+  EXPECT_EQ(short_number(999), "999");
+  EXPECT_EQ(short_number(1000), "1.00 k");
+  EXPECT_EQ(short_number(12345), "12.3 k");
+  EXPECT_EQ(short_number(999499), "999 k");
+  EXPECT_EQ(short_number(999999), "1.00 M");
+  EXPECT_EQ(short_number(~uint64_t{0}), "18.4 E");
+  EXPECT_EQ(short_duration(milliseconds(59999)), "59 s");
+  EXPECT_EQ(short_duration(seconds(185)), "3 min 5 s");
+  EXPECT_EQ(short_duration(seconds(7620)), "2 h 7 min");
+  EXPECT_EQ(short_duration(seconds(5 * 86400 + 3 * 3600)), "5 d 3 h");
+}
+
+}  // namespace
+}  // namespace centipede::cli

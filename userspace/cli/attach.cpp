@@ -1,0 +1,151 @@
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <ostream>
+#include <thread>
+
+#include "api/client.h"
+#include "api/tunnel_lock.h"
+#include "cli/log.h"
+#include "cli/stop_signals.h"
+#include "cli/tunnel_commands.h"
+
+namespace centipede::cli {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// How long another `attach` may take from its lock to its socket before we give up on it.
+constexpr auto start_patience = std::chrono::seconds(15);
+
+std::string joined(const std::vector<std::string>& names) {
+  std::string out;
+  for (const auto& name : names)
+    out += (out.empty() ? "" : ", ") + name;
+  return out;
+}
+
+Result<TunnelConfig> load(const Host& host, const TunnelNames& names, const std::vector<std::string>& uplinks) {
+  auto loaded = load_config(names.config_path, host.resolver);
+  if (!loaded) return std::unexpected(loaded.error());
+  for (const auto& warning : loaded->warnings)
+    spdlog::warn("{}", warning);
+  TunnelConfig config = std::move(loaded->tunnel);
+  config.name = names.interface;
+  if (!uplinks.empty()) config.uplinks = uplinks;
+  if (config.uplinks.empty()) {
+    return fail(
+        "no uplinks: name them (centipede attach eth0 wlan0) or write uplinks = [...] into " + names.config_path,
+        EINVAL);
+  }
+  return config;
+}
+
+// Gives a running tunnel the uplinks that it does not have yet.
+int add_live(Host& host, const TunnelNames& names, std::vector<std::string> uplinks) {
+  if (uplinks.empty()) {
+    auto loaded = load_config(names.config_path, host.resolver);
+    if (loaded) uplinks = loaded->tunnel.uplinks;
+  }
+  api::Client client(api::socket_path(host.runtime_directory, names.interface));
+  const auto status = client.status();
+  if (!status) return complain(host, failed, names.interface + ": " + status.error().text);
+  std::vector<std::string> added;
+  int code = done;
+  for (const auto& name : uplinks) {
+    if (std::ranges::find(status->uplinks, name, &UplinkStatus::name) != status->uplinks.end()) continue;
+    const auto attached = client.attach_uplink(name);
+    if (attached) {
+      added.push_back(name);
+    } else {
+      code = complain(host, failed, names.interface + ": " + attached.error().text);
+    }
+  }
+  if (!added.empty()) {
+    host.out << names.interface << " runs already: added " << joined(added) << std::endl;
+  } else if (code == done) {
+    host.out << names.interface << " runs already, with these uplinks: nothing to do" << std::endl;
+  }
+  return code;
+}
+
+int run_tunnel(Host& host, TunnelConfig config) {
+  auto signals = StopSignals::install();
+  if (!signals) return complain(host, failed, signals.error().text);
+  const std::string name = config.name;
+  const std::string uplinks = joined(config.uplinks);
+  const std::string key = config.identity.public_key().base64();
+  const unsigned port = config.listen_port;
+  auto tunnel = host.start_tunnel(std::move(config));
+  if (!tunnel) return complain(host, failed, "starting " + name + ": " + tunnel.error().text);
+  // Ends before the tunnel: it waits for the API's calls in progress.
+  auto server = api::Server::start(**tunnel, api::socket_path(host.runtime_directory, name));
+  if (!server) return complain(host, failed, "starting the API of " + name + ": " + server.error().text);
+  spdlog::info("{} runs over {}, port {}, public key {}", name, uplinks, port, key);
+  (*signals)->watch(tunnel->get());
+  const auto ended = (*tunnel)->run();
+  (*signals)->watch(nullptr);
+  if (!ended) return complain(host, failed, name + " ended: " + ended.error().text);
+  spdlog::info("{} stopped", name);
+  return done;
+}
+
+bool valid_names(Host& host, const TunnelNames& names, const std::vector<std::string>& uplinks) {
+  std::vector<std::string> all = uplinks;
+  all.push_back(names.interface);
+  const auto wrong = std::ranges::find_if_not(all, [](const auto& name) { return api::valid_interface_name(name); });
+  if (wrong == all.end() && std::ranges::find(uplinks, names.interface) == uplinks.end()) return true;
+  const std::string culprit = wrong == all.end() ? names.interface : *wrong;
+  complain(host, wrong_usage,
+           "\"" + culprit + "\" cannot be used here: a device's name has 1 to 15 visible characters without '/', ':' " +
+               "and '%', and a tunnel is no uplink of itself");
+  return false;
+}
+
+}  // namespace
+
+TunnelNames tunnel_names(const Host& host, const std::string& interface, const std::string& config_path) {
+  TunnelNames names{interface, config_path};
+  if (names.interface.empty()) {
+    names.interface = config_path.empty() ? "cp0" : std::filesystem::path(config_path).stem().string();
+  }
+  if (names.config_path.empty()) names.config_path = host.config_directory + "/" + names.interface + ".toml";
+  return names;
+}
+
+int attach(Host& host, const AttachOptions& options) {
+  const TunnelNames names = tunnel_names(host, options.interface, options.config_path);
+  std::vector<std::string> uplinks;
+  for (const auto& name : options.uplinks) {
+    if (std::ranges::find(uplinks, name) == uplinks.end()) uplinks.push_back(name);
+  }
+  if (!valid_names(host, names, uplinks)) return wrong_usage;
+  if (const std::string missing = host.missing_privilege(); !missing.empty()) {
+    return complain(host, failed, "attach needs root (missing: " + missing + "): run it with sudo");
+  }
+  start_log(options.verbose);
+  host.protect_memory();
+  const api::Client client(api::socket_path(host.runtime_directory, names.interface));
+  const auto deadline = Clock::now() + start_patience;
+  while (true) {
+    if (client.reachable()) return add_live(host, names, uplinks);
+    auto lock = api::TunnelLock::try_acquire(host.runtime_directory, names.interface);
+    if (!lock) return complain(host, failed, lock.error().text);
+    if (*lock) {
+      auto config = load(host, names, uplinks);
+      if (!config) return complain(host, wrong_usage, config.error().text);
+      return run_tunnel(host, std::move(*config));
+    }
+    // Another attach is between its lock and its socket, or a daemon is between the end of its socket and its own.
+    if (Clock::now() > deadline) {
+      return complain(host, failed,
+                      "another process holds " + api::lock_path(host.runtime_directory, names.interface) +
+                          " and does not answer: see which with `fuser`, then stop it");
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+}
+
+}  // namespace centipede::cli

@@ -1,0 +1,104 @@
+#include "cli/command_line.h"
+
+#include <CLI/CLI.hpp>
+#include <ostream>
+
+#include "cli/doctor.h"
+#include "cli/keys_commands.h"
+#include "cli/tunnel_commands.h"
+
+namespace centipede::cli {
+namespace {
+
+constexpr const char* introduction =
+    "A VPN over several links at once: each packet goes out on every chosen link, the first copy that arrives counts.";
+
+constexpr const char* first_steps = R"(First steps:
+  centipede genkey -o /etc/centipede/cp0.key     make a key
+  centipede pubkey /etc/centipede/cp0.key        its public half, for the other side
+  man centipede.toml                             write /etc/centipede/cp0.toml
+  centipede doctor eth0 wlan0                    does everything fit?
+  centipede attach eth0 wlan0                    run the tunnel cp0 over these links
+  centipede status                               in another terminal
+)";
+
+// The options of every command; CLI11 writes into them.
+struct Arguments {
+  std::string key_output;
+  std::string key_input;
+  AttachOptions attach;
+  DetachOptions detach;
+  StatusOptions status;
+  DoctorOptions doctor;
+};
+
+using Action = std::function<int()>;
+
+void add_key_commands(CLI::App& app, Host& host, Arguments& arguments, Action& action) {
+  auto* genkey = app.add_subcommand("genkey", "Make a private key and print it");
+  genkey->add_option("-o,--output", arguments.key_output, "Write it into this new file (mode 0600) instead");
+  genkey->callback([&] { action = [&] { return generate_private_key(host, arguments.key_output); }; });
+  auto* pubkey = app.add_subcommand("pubkey", "Print the public key of a private key");
+  pubkey->add_option("FILE", arguments.key_input, "Holds the private key (default: standard input)");
+  pubkey->callback([&] { action = [&] { return print_public_key(host, arguments.key_input); }; });
+  auto* genpsk = app.add_subcommand("genpsk", "Make a preshared key, a second secret that two peers share");
+  genpsk->add_option("-o,--output", arguments.key_output, "Write it into this new file (mode 0600) instead");
+  genpsk->callback([&] { action = [&] { return generate_preshared_key(host, arguments.key_output); }; });
+}
+
+void add_tunnel_commands(CLI::App& app, Host& host, Arguments& arguments, Action& action) {
+  auto* attach_command =
+      app.add_subcommand("attach", "Run a tunnel in the foreground, or add uplinks to one that runs");
+  attach_command->add_option("UPLINK", arguments.attach.uplinks, "Devices to send over (default: the configuration's)");
+  attach_command->add_option("-i,--interface", arguments.attach.interface, "The tunnel's interface (default: cp0)");
+  attach_command->add_option("-c,--config", arguments.attach.config_path,
+                             "Configuration (default: /etc/centipede/<interface>.toml)");
+  attach_command->add_flag("-v,--verbose", arguments.attach.verbose, "Log more");
+  attach_command->callback([&] { action = [&] { return attach(host, arguments.attach); }; });
+  auto* detach_command = app.add_subcommand("detach", "Take uplinks out of a running tunnel, or stop it");
+  detach_command->add_option("UPLINK", arguments.detach.uplinks, "Devices to take out (default: stop the tunnel)");
+  detach_command->add_option("-i,--interface", arguments.detach.interface, "The tunnel's interface")
+      ->capture_default_str();
+  detach_command->callback([&] { action = [&] { return detach(host, arguments.detach); }; });
+  auto* status_command = app.add_subcommand("status", "Show the peers, paths and uplinks of running tunnels");
+  status_command->add_option("-i,--interface", arguments.status.interface, "One tunnel (default: all that run)");
+  status_command->add_flag("--json", arguments.status.json, "One JSON object a tunnel and line");
+  status_command->add_flag("--watch", arguments.status.watch, "Again every second, until interrupted");
+  status_command->callback([&] { action = [&] { return status(host, arguments.status); }; });
+  auto* doctor_command = app.add_subcommand("doctor", "Say what this system allows and what to do about it");
+  doctor_command->add_option("UPLINK", arguments.doctor.uplinks, "Devices to look at (default: the configuration's)");
+  doctor_command->add_option("-i,--interface", arguments.doctor.interface, "The tunnel's interface (default: cp0)");
+  doctor_command->add_option("-c,--config", arguments.doctor.config_path,
+                             "Configuration (default: /etc/centipede/<interface>.toml)");
+  doctor_command->add_flag("--json", arguments.doctor.json, "A list of {level, what, finding, advice}");
+  doctor_command->callback([&] { action = [&] { return doctor(host, arguments.doctor); }; });
+}
+
+}  // namespace
+
+int complain(const Host& host, int code, const std::string& what) {
+  host.err << "centipede: " << what << std::endl;
+  return code;
+}
+
+int run_command_line(Host& host, int argc, const char* const* argv) {
+  CLI::App app(introduction, "centipede");
+  Arguments arguments;
+  Action action;
+  app.set_version_flag("--version", "centipede " CENTIPEDE_VERSION);
+  app.require_subcommand(1);
+  app.footer(first_steps);
+  add_key_commands(app, host, arguments, action);
+  add_tunnel_commands(app, host, arguments, action);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& asked) {  // --help, --version
+    app.exit(asked, host.out, host.err);
+    return done;
+  } catch (const CLI::ParseError& error) {
+    return complain(host, wrong_usage, std::string(error.what()) + " (centipede --help says more)");
+  }
+  return action();
+}
+
+}  // namespace centipede::cli

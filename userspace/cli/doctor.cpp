@@ -1,0 +1,134 @@
+#include "cli/doctor.h"
+
+#include <bpf/libbpf.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <ostream>
+
+#include "api/client.h"
+#include "base/file_descriptor.h"
+#include "cli/tunnel_commands.h"
+
+namespace centipede::cli {
+namespace {
+
+const char* level_name(Level level) {
+  switch (level) {
+    case Level::ok:
+      return "ok";
+    case Level::warn:
+      return "warn";
+    case Level::fail:
+      return "fail";
+  }
+  return "";
+}
+
+// Binds like the daemon would; the errno value of a refusal.
+int try_port(int family, uint16_t port) {
+  const FileDescriptor socket(::socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!socket) return errno == EAFNOSUPPORT ? 0 : errno;
+  const int only_v6 = 1;
+  if (family == AF_INET6) setsockopt(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, &only_v6, sizeof only_v6);
+  sockaddr_storage address{};
+  const std::array<uint8_t, 16> any{};
+  const Endpoint local{family == AF_INET ? IpAddress::v4(any.data()) : IpAddress::v6(any.data()), port};
+  const auto length = static_cast<socklen_t>(local.to_sockaddr(address, false));
+  if (bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), length) == 0) return 0;
+  return errno == EADDRNOTAVAIL ? 0 : errno;  // IPv6 is switched off
+}
+
+// What the configuration gave for the other checks.
+struct ConfigFindings {
+  std::vector<Finding> findings;
+  std::vector<std::string> uplinks;
+  uint16_t port = CP_DEFAULT_PORT;
+};
+
+ConfigFindings examine_config(const Host& host, const std::string& path) {
+  ConfigFindings examined;
+  const auto loaded = load_config(path, host.resolver);
+  if (!loaded) {
+    examined.findings.push_back({Level::fail, "configuration", loaded.error().text, ""});
+    return examined;
+  }
+  const auto& tunnel = loaded->tunnel;
+  examined.findings.push_back(
+      {Level::ok, "configuration", path + " is valid, " + std::to_string(tunnel.peers.size()) + " peer(s)", ""});
+  for (const auto& warning : loaded->warnings)
+    examined.findings.push_back({Level::warn, "configuration", warning, ""});
+  examined.uplinks = tunnel.uplinks;
+  examined.port = tunnel.listen_port;
+  return examined;
+}
+
+void print(Host& host, const std::vector<Finding>& findings, bool as_json) {
+  if (!as_json) {
+    for (const auto& finding : findings)
+      host.out << finding_line(finding) << '\n';
+    host.out << std::flush;
+    return;
+  }
+  auto rows = nlohmann::json::array();
+  for (const auto& finding : findings) {
+    rows.push_back({{"level", level_name(finding.level)},
+                    {"what", finding.what},
+                    {"finding", finding.finding},
+                    {"advice", finding.advice}});
+  }
+  host.out << rows.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << std::endl;
+}
+
+}  // namespace
+
+std::string finding_line(const Finding& finding) {
+  std::string line = level_name(finding.level);
+  line.resize(6, ' ');
+  line += finding.what + ": " + finding.finding;
+  if (!finding.advice.empty()) line += " — " + finding.advice;
+  return line;
+}
+
+Finding examine_port(uint16_t port, bool tunnel_runs) {
+  const std::string text = "UDP " + std::to_string(port);
+  if (tunnel_runs) return {Level::ok, "listen port", text + ", used by the tunnel, which runs", ""};
+  for (const int family : {AF_INET, AF_INET6}) {
+    if (const int error = try_port(family, port); error != 0) {
+      return {Level::fail, "listen port",
+              system_error(text + " over IPv" + (family == AF_INET ? "4" : "6"), error).text,
+              "stop what uses it (ss -lunp), or set another listen_port"};
+    }
+  }
+  return {Level::ok, "listen port", text + " is free", ""};
+}
+
+int doctor(Host& host, const DoctorOptions& options) {
+  const TunnelNames names = tunnel_names(host, options.interface, options.config_path);
+  for (const auto& name : options.uplinks) {
+    if (!api::valid_interface_name(name)) return complain(host, wrong_usage, "\"" + name + "\" is no name of a device");
+  }
+  libbpf_set_print(nullptr);
+  auto findings = examine_system(host.missing_privilege());
+  auto config = examine_config(host, names.config_path);
+  findings.insert(findings.end(), config.findings.begin(), config.findings.end());
+  const bool runs = api::Client(api::socket_path(host.runtime_directory, names.interface)).reachable();
+  findings.push_back(examine_port(config.port, runs));
+  const auto& uplinks = options.uplinks.empty() ? config.uplinks : options.uplinks;
+  if (uplinks.empty()) {
+    findings.push_back({Level::warn, "uplinks", "none to look at", "name them: centipede doctor eth0 wlan0"});
+  }
+  auto netlink = Netlink::open();
+  if (!netlink) findings.push_back({Level::fail, "netlink", netlink.error().text, ""});
+  for (const auto& name : uplinks) {
+    if (!netlink) break;
+    const auto rows = examine_uplink(*netlink, name);
+    findings.insert(findings.end(), rows.begin(), rows.end());
+  }
+  print(host, findings, options.json);
+  return std::ranges::find(findings, Level::fail, &Finding::level) == findings.end() ? done : failed;
+}
+
+}  // namespace centipede::cli

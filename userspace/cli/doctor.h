@@ -1,0 +1,51 @@
+// `centipede doctor`: what this kernel, these devices and the configuration allow, and what to do about it. It only
+// looks: nothing is attached, created or changed. Each finding is one line "ok|warn|fail  what: finding — what to do".
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cli/host.h"
+#include "dataplane/netlink.h"
+
+namespace centipede::cli {
+
+enum class Level : uint8_t {
+  ok,
+  warn,  // works, but not as well as it could
+  fail,  // keeps a tunnel from running
+};
+
+struct Finding {
+  Level level = Level::ok;
+  std::string what;
+  std::string finding;
+  std::string advice;  // empty when there is nothing to do
+};
+
+struct DoctorOptions {
+  std::vector<std::string> uplinks;  // empty: those of the configuration
+  std::string interface;
+  std::string config_path;
+  bool json = false;
+};
+// failed when any finding is Level::fail.
+int doctor(Host& host, const DoctorOptions& options);
+
+// The parts, in the order of their lines.
+[[nodiscard]] std::vector<Finding> examine_system(const std::string& missing_privilege);
+[[nodiscard]] std::vector<Finding> examine_uplink(Netlink& netlink, const std::string& name);
+// Whether a UDP socket can have the port, for both families.
+[[nodiscard]] Finding examine_port(uint16_t port, bool tunnel_runs);
+
+// One line, without its end.
+[[nodiscard]] std::string finding_line(const Finding& finding);
+// Major and minor of a release text such as "6.1.0-18-amd64"; zeroes for anything else.
+struct KernelVersion {
+  unsigned major_number = 0;
+  unsigned minor_number = 0;
+  auto operator<=>(const KernelVersion&) const = default;
+};
+[[nodiscard]] KernelVersion parse_kernel_release(const std::string& release);
+
+}  // namespace centipede::cli

@@ -1,0 +1,47 @@
+// What the commands need of the machine that they run on: streams, folders, privileges and the daemon. main() fills it
+// with the real ones, tests with others. Threading: one thread, but for RunningTunnel's TunnelControl part.
+#pragma once
+
+#include <functional>
+#include <iosfwd>
+#include <memory>
+#include <string>
+
+#include "api/paths.h"
+#include "api/server.h"
+#include "base/result.h"
+#include "cli/config.h"
+
+namespace centipede::cli {
+
+// A tunnel in this process. The TunnelControl functions are safe from any thread.
+class RunningTunnel : public api::TunnelControl {
+ public:
+  // Returns after stop().
+  virtual Result<void> run() = 0;
+};
+
+struct Host {
+  std::istream& in;
+  std::ostream& out;
+  std::ostream& err;
+  std::function<Result<std::unique_ptr<RunningTunnel>>(TunnelConfig)> start_tunnel;
+  // What is missing to run a tunnel ("CAP_NET_ADMIN"), or nothing.
+  std::function<std::string()> missing_privilege;
+  // Keeps keys out of core files and swap, as far as the system allows.
+  std::function<void()> protect_memory;
+  Resolver resolver = resolve_host;
+  std::string config_directory = "/etc/centipede";
+  std::string runtime_directory{api::default_runtime_directory};
+  bool out_is_terminal = false;
+};
+
+// Exit codes.
+inline constexpr int done = 0;
+inline constexpr int failed = 1;
+inline constexpr int wrong_usage = 2;  // or wrong configuration
+
+// One line on err: "centipede: what".
+int complain(const Host& host, int code, const std::string& what);
+
+}  // namespace centipede::cli

@@ -1,0 +1,154 @@
+#include "cli/status_text.h"
+
+#include <spdlog/fmt/fmt.h>
+
+#include <algorithm>
+
+#include "api/counter_names.h"
+#include "api/status_json.h"
+
+namespace centipede::cli {
+namespace {
+
+constexpr size_t columns = 80;
+
+// Adds items to a line, going on to a new, indented one where the next would not fit.
+class Paragraph {
+ public:
+  Paragraph(std::string& out, std::string first, size_t indent)
+      : out_(out), line_(std::move(first)), indent_(indent), empty_(true) {}
+  void add(const std::string& item) {
+    const std::string separator = empty_ ? " " : ", ";
+    if (!empty_ && line_.size() + separator.size() + item.size() + 1 > columns) {
+      out_ += line_ + ",\n";
+      line_ = std::string(indent_, ' ') + item;
+    } else {
+      line_ += separator + item;
+    }
+    empty_ = false;
+  }
+  void end() {
+    if (!empty_) out_ += line_ + "\n";
+  }
+
+ private:
+  std::string& out_;
+  std::string line_;
+  size_t indent_;
+  bool empty_;
+};
+
+std::string ago(const std::optional<Duration>& value) {
+  return value ? short_duration(*value) + " ago" : "never";
+}
+
+std::string percent(const std::optional<double>& value) {
+  return value ? fmt::format("{:.1f} %", *value * 100) : "?";
+}
+
+std::string milliseconds_text(Duration value) {
+  const double ms = std::chrono::duration<double, std::milli>(value).count();
+  return fmt::format("{:.{}f}", ms, ms < 10 ? 2 : 1);
+}
+
+std::string round_trip(const control::PathStatus& path) {
+  if (!path.rtt) return "rtt ?";
+  const std::string variation = path.rtt_variation ? "±" + milliseconds_text(*path.rtt_variation) : "";
+  return "rtt " + milliseconds_text(*path.rtt) + variation + " ms";
+}
+
+std::string mode_of(const TunnelStatus& status, const control::PathStatus& path) {
+  const auto uplink = std::ranges::find(status.uplinks, path.uplink, &UplinkStatus::id);
+  if (uplink == status.uplinks.end() || uplink->mode.empty()) return "-";
+  return uplink->mode;
+}
+
+void add_path(std::string& out, const TunnelStatus& status, const control::PathStatus& path) {
+  const std::string sending = path.sending ? "sending" : "not sending";
+  const std::string head = fmt::format("  path {} over {}: {}, {}, {}", path.id, path.uplink_name,
+                                       api::state_name(path.state), sending, mode_of(status, path));
+  const std::string local = "    " + path.local.text();
+  const std::string remote = "-> " + path.remote.text();
+  const bool one_line = local.size() + 1 + remote.size() <= columns;
+  out += head + "\n" + local + (one_line ? " " : "\n      ") + remote + "\n";
+  out += fmt::format("    {}, loss in {} out {}\n", round_trip(path), percent(path.loss_in), percent(path.loss_out));
+  Paragraph counts(out, "    packets:", 6);
+  counts.add("sent " + short_number(path.sent_packets) + " (" + short_number(path.sent_bytes) + "B)");
+  if (path.send_errors != 0) counts.add("send errors " + short_number(path.send_errors));
+  counts.add("first " + short_number(path.first_packets) + " (" + short_number(path.first_bytes) + "B)");
+  counts.add("only here " + short_number(path.only_here));
+  counts.end();
+  out += fmt::format("    copies dropped: in XDP {}, in worker {}\n", short_number(path.duplicates_early),
+                     short_number(path.duplicates_worker));
+}
+
+void add_peer(std::string& out, const TunnelStatus& status, const control::PeerStatus& peer) {
+  out += "\npeer " + peer.name + "\n  public key " + peer.public_key.base64() + "\n";
+  out += fmt::format("  {}, session {}, last handshake {} ({} in all)\n", api::policy_name(peer.policy),
+                     peer.session_age ? short_duration(*peer.session_age) + " old" : "none", ago(peer.last_handshake),
+                     peer.handshakes);
+  Paragraph allowed(out, "  allowed", 4);
+  for (const auto& network : peer.allowed_ips)
+    allowed.add(network.text());
+  allowed.end();
+  if (peer.paths.empty()) out += "  no path yet\n";
+  for (const auto& path : peer.paths)
+    add_path(out, status, path);
+}
+
+void add_uplink(std::string& out, const UplinkStatus& uplink) {
+  out += fmt::format("  {}: {}, mode {}", uplink.name, uplink.usable ? "usable" : "not usable",
+                     uplink.mode.empty() ? "-" : uplink.mode);
+  out += (uplink.reason.empty() ? "" : " (" + uplink.reason + ")") + "\n";
+  Paragraph addresses(out, "    addresses", 6);
+  for (const auto& address : uplink.addresses)
+    addresses.add(address.text());
+  addresses.end();
+  Paragraph verdicts(out, "    XDP:", 6);
+  for (const auto& counter : api::xdp_counters) {
+    const uint64_t value = uplink.xdp.*counter.member;
+    if (value != 0) verdicts.add(std::string(counter.name) + " " + short_number(value));
+  }
+  if (uplink.xsk_dropped != 0) verdicts.add("xsk_dropped " + short_number(uplink.xsk_dropped));
+  if (uplink.fill_ring_empty != 0) verdicts.add("fill_ring_empty " + short_number(uplink.fill_ring_empty));
+  verdicts.end();
+}
+
+}  // namespace
+
+std::string short_number(uint64_t value) {
+  if (value < 1000) return std::to_string(value);
+  constexpr std::string_view prefixes = "kMGTPE";
+  double scaled = static_cast<double>(value);
+  size_t prefix = 0;
+  for (scaled /= 1000; scaled >= 999.5 && prefix + 1 < prefixes.size(); ++prefix)
+    scaled /= 1000;
+  const int decimals = scaled < 9.995 ? 2 : scaled < 99.95 ? 1 : 0;
+  return fmt::format("{:.{}f} {}", scaled, decimals, prefixes[prefix]);
+}
+
+std::string short_duration(Duration value) {
+  const auto whole = std::chrono::duration_cast<seconds>(value).count();
+  if (whole < 60) return fmt::format("{} s", whole);
+  if (whole < 3600) return fmt::format("{} min {} s", whole / 60, whole % 60);
+  if (whole < 86400) return fmt::format("{} h {} min", whole / 3600, whole % 3600 / 60);
+  return fmt::format("{} d {} h", whole / 86400, whole % 86400 / 3600);
+}
+
+std::string status_text(const TunnelStatus& status) {
+  std::string out =
+      fmt::format("{}: port {}, MTU {}, AEAD {}\n", status.name, status.listen_port, status.mtu, status.aead);
+  out += "  public key " + status.public_key.base64() + "\n";
+  Paragraph addresses(out, "  addresses", 4);
+  for (const auto& address : status.addresses)
+    addresses.add(address.text());
+  addresses.end();
+  for (const auto& peer : status.peers)
+    add_peer(out, status, peer);
+  out += "\nuplinks\n";
+  for (const auto& uplink : status.uplinks)
+    add_uplink(out, uplink);
+  return out;
+}
+
+}  // namespace centipede::cli

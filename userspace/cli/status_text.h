@@ -1,0 +1,17 @@
+// A status as people read it: at most 80 columns, unless a name or an address alone is longer. Pure functions.
+#pragma once
+
+#include <string>
+
+#include "dataplane/tunnel_status.h"
+
+namespace centipede::cli {
+
+[[nodiscard]] std::string status_text(const TunnelStatus& status);
+
+// "17", "12.3 k", "4.56 M", "7.89 G": three digits and a decimal prefix.
+[[nodiscard]] std::string short_number(uint64_t value);
+// "42 s", "3 min 5 s", "2 h 7 min", "5 d 3 h".
+[[nodiscard]] std::string short_duration(Duration value);
+
+}  // namespace centipede::cli

@@ -1,0 +1,40 @@
+// SIGINT and SIGTERM while a tunnel runs: the first asks it to stop, the second ends the process at once (exit code 128
+// + signal). The signals are blocked in the thread that makes the object, hence in all that it starts, and read on a
+// thread of their own, so nothing here runs inside a signal handler. Ownership: the watched tunnel must be let go with
+// watch(nullptr) before it ends.
+#pragma once
+
+#include <signal.h>
+
+#include <memory>
+#include <mutex>
+#include <thread>
+
+#include "api/server.h"
+#include "base/file_descriptor.h"
+#include "base/result.h"
+
+namespace centipede::cli {
+
+class StopSignals {
+ public:
+  static Result<std::unique_ptr<StopSignals>> install();
+  ~StopSignals();
+
+  // Stops it at once when a signal has come already.
+  void watch(api::TunnelControl* tunnel);
+
+ private:
+  StopSignals(FileDescriptor signals, FileDescriptor end, const sigset_t& before);
+  void serve();
+
+  FileDescriptor signals_;
+  FileDescriptor end_;
+  sigset_t before_;
+  std::mutex mutex_;
+  api::TunnelControl* tunnel_ = nullptr;
+  bool requested_ = false;
+  std::thread thread_;
+};
+
+}  // namespace centipede::cli
