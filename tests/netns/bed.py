@@ -231,7 +231,7 @@ class Tunnel:
         links = self.host.run("ip", "-d", "link").stdout
         check_quietly(self.name not in links and "xdp" not in links, f"{self.host.name}: interface or XDP left: {links}")
         left = self.host.run("find", "/sys/fs/bpf", "/run/centipede", "-mindepth", "1").stdout.split()
-        left = [path for path in left if not path.endswith(".lock") and path != "/sys/fs/bpf/centipede"]
+        left = [path for path in left if not path.endswith((".lock", ".debug")) and path != "/sys/fs/bpf/centipede"]
         check_quietly(left == [], f"{self.host.name}: left in bpffs and /run: {left}")
         sockets = self.host.run("ss", "-Hlnu").stdout + self.host.run("ss", "-Hn0").stdout
         check_quietly(":5820" not in sockets, f"{self.host.name}: sockets left: {sockets}")

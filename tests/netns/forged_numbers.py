@@ -7,11 +7,12 @@ from bed import MODE, PROGRAMS, PYTHON, Bed, check, check_quietly, json, wait_fo
 
 KINDS = ("far_future", "near_future", "past_limit", "lane", "control", "session", "handshake", "short", "noise")
 COUNT = 2000
+ENDS = {"office": ("eth0-a", "eth0-b"), "laptop": ("eth0-b", "eth0-a")}  # towards the true sender, towards the victim
 
 
-def attack(bed, device, count, *kinds):
+def attack(bed, victim, count, *kinds):
     """From the wire's end of a link, so that it arrives where the genuine peer's datagrams do."""
-    words = ["ip", "netns", "exec", f"{bed.name}-wire", PYTHON, PROGRAMS / "attacker.py", device, 5820, count, *kinds]
+    words = ["ip", "netns", "exec", f"{bed.name}-wire", PYTHON, PROGRAMS / "attacker.py", *ENDS[victim.host.name], 5820, count, *kinds]
     process = subprocess.run([str(word) for word in words], capture_output=True, text=True, check=True)
     return json.loads(process.stdout)
 
@@ -34,16 +35,16 @@ def main():
     with Bed("pair") as bed:
         laptop, office = bed.attached_pair()
         warm = laptop.host.pinging("10.10.0.2", 0.002)
-        for tunnel, device in ((office, "eth0-b"), (laptop, "eth0-a")):
-            attack(bed, device, 100, *KINDS)
+        for tunnel in (office, laptop):
+            attack(bed, tunnel, 100, *KINDS)
             tunnel.memory = tunnel.host.memory(tunnel.daemon.pid)
             tunnel.before = refused(tunnel)
             tunnel.delivered = tunnel.total("delivered")
         warm.end()
         pings = laptop.host.pinging("10.10.0.2", 0.002)
-        for tunnel, device in ((office, "eth0-b"), (laptop, "eth0-a")):
+        for tunnel in (office, laptop):
             name = tunnel.host.name
-            sent = attack(bed, device, COUNT, *KINDS)
+            sent = attack(bed, tunnel, COUNT, *KINDS)
             sent.pop("sid")
             wait_for(f"{name}: everything is counted", lambda: sum(refused(tunnel).values())
                      - sum(tunnel.before.values()) >= 0.98 * sum(sent.values()), 5)

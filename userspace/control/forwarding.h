@@ -16,7 +16,7 @@
 
 namespace centipede::control {
 
-// What went over one path. Row w belongs to worker w (relaxed, single writer); the last row to the control thread.
+// What went over one path. Row w belongs to worker w (relaxed, single writer).
 class PathCounters {
  public:
   struct alignas(64) Row {
@@ -27,10 +27,9 @@ class PathCounters {
     std::atomic<uint64_t> first_bytes{0};
     std::atomic<uint64_t> duplicate_packets{0};  // dropped by the worker: a copy was first
   };
-  explicit PathCounters(unsigned workers) : rows_(workers + 1) {}
+  explicit PathCounters(unsigned workers) : rows_(workers) {}
 
   [[nodiscard]] Row& row(size_t index) { return rows_[index]; }
-  [[nodiscard]] size_t control_row() const { return rows_.size() - 1; }
   [[nodiscard]] uint64_t sum(std::atomic<uint64_t> Row::* member) const {
     uint64_t total = 0;
     for (const Row& row : rows_) total += (row.*member).load(std::memory_order_relaxed);

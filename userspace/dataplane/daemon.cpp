@@ -11,6 +11,7 @@
 #include <variant>
 
 #include "control/controller.h"
+#include "dataplane/bpffs.h"
 #include "dataplane/log.h"
 #include "dataplane/mailbox.h"
 #include "dataplane/netlink.h"
@@ -40,6 +41,9 @@ constexpr uint64_t window_words_max = 1ULL << 24;
 
 constexpr size_t control_buffers = 32;
 constexpr size_t control_buffer_bytes = 2048;  // the longest control datagram is an initiation
+
+// Heartbeats tell the peer how many packets arrived; this is how stale what XDP dropped may be in that.
+constexpr Duration counters_interval = seconds(1);
 
 constexpr uint64_t wake_token = 1;
 constexpr uint64_t netlink_token = 2;
@@ -147,6 +151,7 @@ class Daemon::Impl {
   std::optional<UdpReceiveBatch> udp_batch_;
   bool plan_stale_ = false;
   bool interface_check_due_ = false;
+  Instant counters_due_{};
   std::vector<std::unique_ptr<Worker>> workers_;
 };
 
@@ -161,8 +166,8 @@ Result<void> Daemon::Impl::start() {
   if (!netlink) return std::unexpected(netlink.error());
   netlink_.emplace(std::move(*netlink));
 
-  for (const auto step : {&Impl::start_tun, &Impl::start_xdp, &Impl::start_controller, &Impl::start_uplinks,
-                          &Impl::configure_interface, &Impl::start_workers}) {
+  for (const auto step : {&Impl::start_tun, &Impl::start_xdp, &Impl::start_uplinks, &Impl::configure_interface,
+                          &Impl::start_controller, &Impl::start_workers}) {
     if (auto result = (this->*step)(); !result) return result;
   }
   return {};
@@ -175,6 +180,7 @@ Result<void> Daemon::Impl::start_xdp() {
   const auto max_sessions = static_cast<uint32_t>(std::max<uint64_t>(64, (config_.peers.size() + 4) * sessions_a_peer));
   if (config_.mode == ReceiveMode::udp) {
     no_program_reason_ = "mode = \"udp\"";
+    if (const auto removed = remove_leftovers(config_.name); !removed) log::warning("{}", removed.error().text);
   } else {
     auto program = XdpProgram::load({.tunnel = config_.name,
                                      .window_words = words,
@@ -213,7 +219,7 @@ Result<void> Daemon::Impl::start_controller() {
   settings.params = {.lanes = static_cast<uint8_t>(workers_wanted_),
                      .window_bits = static_cast<uint8_t>(config_.window_bits),
                      .heartbeat_ms = config_.heartbeat_ms,
-                     .mtu = 0};
+                     .mtu = static_cast<uint16_t>(mtu_)};
   settings.timing.heartbeat_interval = milliseconds(config_.heartbeat_ms);
   controller_ = std::make_unique<control::Controller>(std::move(settings), randomness_);
   for (control::PeerSettings& peer : config_.peers) {
@@ -260,7 +266,7 @@ Result<void> Daemon::Impl::configure_interface() {
   }
   if (const auto result = netlink_->set_link_up(ifindex, mtu_); !result) return result;
   if (!config_.routes) return {};
-  for (const control::PeerStatus& peer : controller_->status(read_clocks())) {
+  for (const control::PeerSettings& peer : config_.peers) {
     for (const Prefix& network : peer.allowed_ips) {
       if (const auto result = netlink_->add_route(ifindex, network); !result) return result;
     }
@@ -283,8 +289,6 @@ Result<void> Daemon::Impl::start_workers() {
 }
 
 Result<void> Daemon::Impl::run() {
-  log::info("{}: public key {}, port {}, {} worker{}, MTU {}", config_.name, config_.identity.public_key().base64(),
-            config_.listen_port, workers_wanted_, workers_wanted_ == 1 ? "" : "s", mtu_);
   (void)ring_->poll(mailbox_->wake().fd(), wake_token);
   (void)ring_->poll(netlink_->event_fd(), netlink_token);
   uplinks_changed(read_clocks());
@@ -304,6 +308,10 @@ Result<void> Daemon::Impl::run() {
     if (now.monotonic >= uplinks_->next_retry()) {
       uplinks_->refresh(*netlink_, now.monotonic);
       uplinks_changed(now);
+    }
+    if (now.monotonic >= counters_due_) {
+      sessions_->collect_counters(controller_->forwarding());
+      counters_due_ = now.monotonic + counters_interval;
     }
     if (now.monotonic >= controller_->next_deadline()) controller_->on_timer(now);
     carry_out_actions();
@@ -393,7 +401,7 @@ void Daemon::Impl::carry_out(control::SendDatagram& send) {
 
 void Daemon::Impl::carry_out(control::SessionAdded& added) {
   plan_stale_ = true;
-  if (!sessions_->add(added.peer, std::move(added.session))) {
+  if (!sessions_->add(added.peer, added.session)) {
     log::warning("no window memory left for a session of peer {}", added.peer);
   }
 }

@@ -27,15 +27,18 @@ ReceiveSessions::ReceiveSessions(XdpProgram* program, WindowPool& pool, const Li
   for (uint32_t slot = limits.slots; slot > 0; --slot) free_slots_.push_back(slot - 1);
 }
 
-bool ReceiveSessions::add(control::PeerId peer, std::shared_ptr<crypto::Session> session) {
+bool ReceiveSessions::add(control::PeerId peer, const std::shared_ptr<crypto::Session>& session) {
   const uint32_t lanes = session->peer_params().lanes;
   const uint32_t wanted = 1U << (session->local_params().window_bits - CP_WINDOW_WORD_SHIFT);
   // A peer that announces many lanes gets smaller windows, not its neighbours' memory.
   const uint32_t share = std::bit_floor(std::max(limits_.words_per_session / lanes, min_words_per_lane));
-  auto windows = pool_.allocate(lanes, std::min(wanted, share));
+  std::shared_ptr<WindowRange> windows;
+  for (uint32_t words = std::min(wanted, share); !windows && words >= min_words_per_lane; words /= 2) {
+    windows = pool_.allocate(lanes, words);  // a smaller window is better than none
+  }
   if (!windows) return false;
 
-  Row row{.entry = {.sid = session->local_sid(), .peer = peer, .session = std::move(session), .windows = windows}};
+  Row row{.entry = {.sid = session->local_sid(), .peer = peer,   .session = session, .windows = windows}};
   const wire::SessionId sid = row.entry.sid;
   if (program_ != nullptr && !free_slots_.empty()) {
     const uint32_t slot = free_slots_.back();

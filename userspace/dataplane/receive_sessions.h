@@ -29,7 +29,7 @@ class ReceiveSessions {
   ReceiveSessions(XdpProgram* program, WindowPool& pool, const Limits& limits);
 
   // False when there is no window memory left for it; its packets are then counted as of an unknown session.
-  bool add(control::PeerId peer, std::shared_ptr<crypto::Session> session);
+  bool add(control::PeerId peer, const std::shared_ptr<crypto::Session>& session);
   void remove(wire::SessionId sid);
 
   [[nodiscard]] std::vector<ReceiveEntry> entries() const;

@@ -49,7 +49,6 @@ struct alignas(64) XskQueue::Socket {
   xsk_ring_cons received{};
   xsk_socket* socket = nullptr;
   uint32_t key;
-  bool in_map = false;
   std::vector<uint64_t> returning;  // capacity for every frame, so that it never allocates again
 };
 
@@ -62,10 +61,8 @@ XskQueue::XskQueue() : rings_(std::make_unique<Rings>()) {}
 
 XskQueue::~XskQueue() {
   const BpfLog log;
-  for (const auto& socket : sockets_) {
-    if (socket->in_map) (void)bpf_map_delete_elem(xsks_fd_, &socket->key);
-    xsk_socket__delete(socket->socket);
-  }
+  // The kernel takes a closed socket out of the map. Doing it here by key could hit the sockets of a successor.
+  for (const auto& socket : sockets_) xsk_socket__delete(socket->socket);
   (void)xsk_umem__delete(umem_);
   if (memory_ != nullptr) munmap(memory_, size_t{frames_} * frame_size_);
 }
@@ -88,7 +85,6 @@ Result<void> XskQueue::set_up(const XskSettings& settings) {
                                               : default_frames;
   // Frames may not exceed a page; longer packets are dropped by the kernel and counted (XskStatistics::dropped).
   frame_size_ = device_mtu(settings.device) + link_header + headroom <= small_frame ? small_frame : large_frame;
-  xsks_fd_ = settings.xsks_fd;
   const size_t bytes = size_t{frames_} * frame_size_;
   void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
   if (memory == MAP_FAILED) return fail_system("allocating AF_XDP frames");
@@ -105,9 +101,8 @@ Result<void> XskQueue::set_up(const XskSettings& settings) {
   // Only now may frames come in.
   for (const auto& socket : sockets_) {
     const int fd = xsk_socket__fd(socket->socket);
-    if (const int code = bpf_map_update_elem(xsks_fd_, &socket->key, &fd, BPF_ANY); code != 0)
+    if (const int code = bpf_map_update_elem(settings.xsks_fd, &socket->key, &fd, BPF_ANY); code != 0)
       return fail_system("putting an AF_XDP socket into the map", -code);
-    socket->in_map = true;
   }
   return {};
 }

@@ -86,7 +86,6 @@ class XskQueue {
   uint32_t frames_ = 0;
   uint32_t frame_size_ = 0;
   bool zero_copy_ = false;
-  int xsks_fd_ = -1;
   xsk_umem* umem_ = nullptr;
   std::unique_ptr<Rings> rings_;
   std::vector<std::unique_ptr<Socket>> sockets_;

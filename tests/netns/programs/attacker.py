@@ -1,10 +1,11 @@
 #!/usr/bin/python3
 """Somebody on the wire: learns a true session id and forges datagrams that seem to come from the genuine sender.
 
-attacker.py DEVICE PORT COUNT KIND...
+attacker.py FROM TO PORT COUNT KIND...
 
-Listens on DEVICE for datagrams to UDP port PORT that leave through it (so DEVICE is the wire's end towards the victim),
-takes addresses and session id from one, and sends COUNT datagrams of every KIND. Prints {kind: sent, ..., "sid"}.
+FROM and TO are the wire's ends towards the genuine sender and towards the victim. Takes addresses and session id from a
+datagram that comes in on FROM for UDP port PORT, and sends COUNT datagrams of every KIND out on TO. Prints
+{kind: sent, ..., "sid"}.
 """
 
 import json
@@ -16,7 +17,6 @@ import sys
 import time
 
 ETH_P_ALL = 3
-ETH_P_IP = 0x0800
 COUNTER_LIMIT = 1 << 48
 BURST = 50  # datagrams, then a pause: a flood of interrupts is not what is tested
 
@@ -31,8 +31,8 @@ def checksum(data):
 def observe(wire, port):
     """Ethernet, IPv4 and UDP header of a data packet to `port`, and its session id."""
     while True:
-        frame = wire.recv(65536)
-        if len(frame) < 14 + 20 + 8 + 32 or frame[12:14] != b"\x08\x00" or frame[14] != 0x45 or frame[23] != 17:
+        frame, source = wire.recvfrom(65536)
+        if source[2] == socket.PACKET_OUTGOING or len(frame) < 14 + 20 + 8 + 32 or frame[12:14] != b"\x08\x00" or frame[14] != 0x45 or frame[23] != 17:
             continue
         if struct.unpack_from("!H", frame, 36)[0] == port and frame[42] < 0x7F:
             return frame[:42], frame[50:58], struct.unpack_from("!Q", frame, 42)[0]
@@ -79,13 +79,13 @@ def forge(kind, sid, genuine):
 
 
 def main():
-    device, port, count, kinds = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:]
+    source, target, port, count, kinds = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5:]
     listener = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
-    listener.bind((device, ETH_P_ALL))
+    listener.bind((source, ETH_P_ALL))
     headers, sid, genuine = observe(listener, port)
     listener.close()
     wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)  # protocol 0: receives nothing
-    wire.bind((device, 0))
+    wire.bind((target, 0))
     sent = dict.fromkeys(kinds, 0)
     for index in range(count):
         for kind in kinds:
