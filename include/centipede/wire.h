@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The wire format in numbers: every size, offset and type of protocol version 1 (docs/protocol.md), in one place for the
- * BPF program and user space alike. Integers on the wire are big-endian. Plain C: compiled by clang for BPF and by C++.
+ * The wire format in numbers: every size, offset and type of protocol version 1 (docs/protocol.md), in one place for
+ * the BPF program and user space alike. Integers on the wire are big-endian. Plain C: compiled by clang for BPF and by
+ * C++.
  */
 #ifndef CENTIPEDE_WIRE_H
 #define CENTIPEDE_WIRE_H
@@ -9,7 +10,7 @@
 #include <linux/types.h>
 
 #define CP_PROTOCOL_VERSION 1
-#define CP_DEFAULT_PORT 5820
+#define CP_DEFAULT_PORT     5820
 
 /*
  * Data packet: a header of 32 bytes, then the ciphertext.
@@ -19,15 +20,15 @@
  * The first 16 bytes are the associated data.
  */
 #define CP_DATA_HEADER_SIZE 32
-#define CP_OFFSET_NUMBER 0
-#define CP_OFFSET_SID 8
-#define CP_OFFSET_TAG 16
-#define CP_TAG_SIZE 16
-#define CP_DATA_AAD_SIZE 16
+#define CP_OFFSET_NUMBER    0
+#define CP_OFFSET_SID       8
+#define CP_OFFSET_TAG       16
+#define CP_TAG_SIZE         16
+#define CP_DATA_AAD_SIZE    16
 
-#define CP_LANE_SHIFT 56
+#define CP_LANE_SHIFT   56
 #define CP_COUNTER_MASK ((1ULL << CP_LANE_SHIFT) - 1)
-#define CP_DATA_LANES 127  /* lanes 0..126 carry IP packets */
+#define CP_DATA_LANES   127 /* lanes 0..126 carry IP packets */
 #define CP_CONTROL_LANE 127 /* frames: heartbeat, close */
 
 /*
@@ -37,26 +38,26 @@
 #define CP_COUNTER_LIMIT (1ULL << 37)
 
 /* Handshake datagrams have the top bit of byte 0 set: 0x80 | type, version, 6 zero bytes. */
-#define CP_CONTROL_BIT 0x80
+#define CP_CONTROL_BIT         0x80
 #define CP_CONTROL_HEADER_SIZE 8
-#define CP_TYPE_INITIATION 1
-#define CP_TYPE_RESPONSE 2
-#define CP_TYPE_COOKIE 3
-#define CP_INITIATION_SIZE 216
-#define CP_RESPONSE_SIZE 184
-#define CP_COOKIE_SIZE 72
+#define CP_TYPE_INITIATION     1
+#define CP_TYPE_RESPONSE       2
+#define CP_TYPE_COOKIE         3
+#define CP_INITIATION_SIZE     216
+#define CP_RESPONSE_SIZE       184
+#define CP_COOKIE_SIZE         72
 
 /* Plaintext of lane 127: a frame, told by its first byte 0, its second byte the type. */
 #define CP_FRAME_HEARTBEAT 1
-#define CP_FRAME_CLOSE 2
-#define CP_HEARTBEAT_SIZE 64
-#define CP_CLOSE_SIZE 16
+#define CP_FRAME_CLOSE     2
+#define CP_HEARTBEAT_SIZE  64
+#define CP_CLOSE_SIZE      16
 
 /* Replay window: words of {generation 32 | bits 32}, a power of two of them for each (session, lane). */
-#define CP_WINDOW_WORD_BITS 32
-#define CP_WINDOW_WORD_SHIFT 5
+#define CP_WINDOW_WORD_BITS    32
+#define CP_WINDOW_WORD_SHIFT   5
 #define CP_WINDOW_BITS_DEFAULT 15 /* log2 of the packets a lane's window holds */
-#define CP_WINDOW_BITS_MIN 10
-#define CP_WINDOW_BITS_MAX 20
+#define CP_WINDOW_BITS_MIN     10
+#define CP_WINDOW_BITS_MAX     20
 
 #endif

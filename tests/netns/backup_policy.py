@@ -32,7 +32,7 @@ def main():
         used = {name: count - before[name] for name, count in data_sent(laptop).items()}
         check(used["eth0"] >= 500 and used["wlan0"] == 0, f"data packets sent: {used}")
 
-        pings = laptop.host.pinging("10.10.0.2", 0.002)
+        pings = laptop.host.pinging("10.10.0.2", 0.002, 200)
         start = time.monotonic()
         bed.link("eth0", "cut")
         wait_for("both send on wlan0", lambda: sending(laptop) == ["wlan0"] == sending(office))
@@ -40,14 +40,14 @@ def main():
         report = pings.end()
         check(report["longest_gap_s"] <= BOUND_S, f"eth0 cut: wlan0 took over after {took:.2f} s, {describe_pings(report)}")
 
-        pings = laptop.host.pinging("10.10.0.2", 0.002)
+        pings = laptop.host.pinging("10.10.0.2", 0.002, 200)
         start = time.monotonic()
         bed.link("eth0", "restore")
         wait_for("both send on eth0 again", lambda: sending(laptop) == ["eth0"] == sending(office), 15)
         took = time.monotonic() - start
-        pings.nothing_lost(200, f"eth0 restored, in use again after {took:.2f} s")
+        pings.nothing_lost(f"eth0 restored, in use again after {took:.2f} s")
 
-        pings = laptop.host.pinging("10.10.0.2", 0.002)
+        pings = laptop.host.pinging("10.10.0.2", 0.002, 200)
         bed.link("eth0", "carrier-down")
         wait_for("both send on wlan0", lambda: sending(laptop) == ["wlan0"] == sending(office))
         report = pings.end()

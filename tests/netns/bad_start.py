@@ -17,12 +17,12 @@ time.sleep(60)
 """
 
 
-def fails(tunnel, code, what, *mentions, words=("attach", "eth0"), prefix=()):
+def fails(tunnel, code, what, *mentions, words=("attach", "eth0"), prefix=(), port_free=True):
     answer = tunnel.host.run(*prefix, CENTIPEDE, *words, "-i", "cp0", check=False, timeout=20)
     text = (answer.stdout + answer.stderr).strip()
     last = text.splitlines()[-1] if text else ""
     check(answer.returncode == code and all(word in text for word in mentions), f"{what}: exit code {answer.returncode}: {last}")
-    tunnel.nothing_left()
+    tunnel.nothing_left(port_free)
 
 
 def attach_and_stop(tunnel, what, *mentions):
@@ -52,7 +52,7 @@ def main():
 
         holder = laptop.host.start(PYTHON, "-c", HOLD_PORT, stdout=subprocess.PIPE)
         check_quietly(holder.stdout.readline() == "ready\n", "the port is held")
-        fails(laptop, 1, "a port in use", "5820", "eth0")
+        fails(laptop, 1, "a port in use", "5820", "eth0", port_free=False)
         holder.kill()
         holder.wait()
 

@@ -21,9 +21,9 @@ def scenario(outer_header, endpoints):
         offset = ETHERNET + outer_header + UDP + OURS
         bed.link("wlan0", "set", "both", "delay=8ms", "corrupt_copy=yes", f"corrupt_offset={offset}")
         before = {tunnel: tunnel.total("bad_tag") for tunnel in (laptop, office)}
-        pings = laptop.host.pinging("10.10.0.2", 0.002)
+        pings = laptop.host.pinging("10.10.0.2", 0.002, 2000)
         result = bed.iperf(laptop.host, office.host, "fd10::2", "-u", "-b", "2M", "-l", "1000", "-t", "5")
-        pings.nothing_lost(2000, f"damaged copies first, outer {endpoints[0]}")
+        pings.nothing_lost(f"damaged copies first, outer {endpoints[0]}")
         check(result["end"]["sum"]["lost_packets"] == 0, f"iperf3: {result['end']['sum']['packets']} datagrams, 0 lost")
         for tunnel in (laptop, office):
             refused = tunnel.total("bad_tag") - before[tunnel]

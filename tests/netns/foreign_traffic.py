@@ -13,7 +13,7 @@ def main():
     with Bed("pair") as bed:
         laptop, office = bed.attached_pair()
         before = office.xdp("foreign", "eth0")
-        pings = laptop.host.pinging("10.10.0.2", 0.002)
+        pings = laptop.host.pinging("10.10.0.2", 0.002, 1000)
         for address in ("10.1.0.2", "fd01::2"):
             office.host.program("echo", "serve", address, 5353)
             datagrams = laptop.host.call("echo", "udp", address, 5353, DATAGRAMS)
@@ -27,7 +27,7 @@ s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 for i in range({GARBAGE}):
     s.sendto(os.urandom(random.randrange(1400)), ("10.1.0.2", 5820))
 """)
-        pings.nothing_lost(1000, f"in the tunnel meanwhile, with {GARBAGE} datagrams of garbage to its port")
+        pings.nothing_lost(f"in the tunnel meanwhile, with {GARBAGE} datagrams of garbage to its port")
         check(office.daemon.poll() is None and len(office.active()) == 2, "the office stands")
         if MODE == "xdp":
             passed = office.xdp("foreign", "eth0") - before

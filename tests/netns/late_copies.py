@@ -10,9 +10,9 @@ def main():
     with Bed("pair") as bed:
         laptop, office = bed.attached_pair()
         bed.link("wlan0", "set", "both", "delay=5ms")
-        pings = laptop.host.pinging("10.10.0.2", 0.001)
+        pings = laptop.host.pinging("10.10.0.2", 0.001, 2000)
         report = bed.iperf(laptop.host, office.host, "10.10.0.2", "-u", "-b", "20M", "-l", "1200", "-t", "3")
-        pings.nothing_lost(2000, "pings beside the stream")
+        pings.nothing_lost("pings beside the stream")
         check(report["end"]["sum"]["lost_packets"] == 0, f"iperf3: {report['end']['sum']['packets']} datagrams, 0 lost")
         for tunnel in (laptop, office):
             name = tunnel.host.name

@@ -20,7 +20,7 @@ def main():
         laptop, office = bed.attached_pair()
         for inner in ("10.10.0.2", "fd10::2"):
             away, back = ("cut", "restore") if "." in inner else ("carrier-down", "carrier-up")
-            pings = laptop.host.pinging(inner, 0.002)
+            pings = laptop.host.pinging(inner, 0.002, 2000)
             for link in ("eth0", "wlan0"):
                 bed.link(link, away)
                 for tunnel in (laptop, office):
@@ -31,7 +31,7 @@ def main():
                     wait_for(f"{tunnel.host.name}: {link} is active again after {back}",
                              lambda: uplinks_in(tunnel, "active") == {"eth0", "wlan0"}, 20)
                 check(True, f"{link}: {away}, down, {back}, active again after {time.monotonic() - start:.2f} s")
-            pings.nothing_lost(2000, f"{away} of each link in turn")
+            pings.nothing_lost(f"{away} of each link in turn")
         check(laptop.status()["peers"][0]["handshakes"] == 1, "one handshake for all of it")
 
 

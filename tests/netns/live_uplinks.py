@@ -18,7 +18,7 @@ def main():
         office.attach("eth0", "wlan0")
         laptop.attach("eth0")
         laptop.wait_active(1)
-        pings = laptop.host.pinging("10.10.0.2", 0.002)
+        pings = laptop.host.pinging("10.10.0.2", 0.002, 1000)
         for _ in range(3):
             for new, old in (("wlan0", "eth0"), ("eth0", "wlan0")):
                 check(laptop.ask("attach", new).returncode == 0, f"attach {new} to the running tunnel")
@@ -32,7 +32,7 @@ def main():
         refused(laptop, ("detach", "missing0"), "missing0")
         again = laptop.ask("attach", "eth0")
         check(again.returncode == 0 and "nothing to do" in again.stdout, f"attach eth0 again: {again.stdout.strip()}")
-        pings.nothing_lost(1000, "uplinks exchanged 6 times")
+        pings.nothing_lost("uplinks exchanged 6 times")
         check(laptop.status()["peers"][0]["handshakes"] == 1, "one session for all of it")
         check(laptop.ask("detach").returncode == 0, "detach stops the tunnel")
         check(laptop.daemon.wait(1) == 0, "attach ended with 0 before detach returned")

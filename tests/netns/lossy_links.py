@@ -12,7 +12,9 @@ COUNT = 6000
 def main():
     with Bed("pair") as bed:
         laptop, office = bed.attached_pair()
-        bed.link("all", "set", "both", "loss=20%", "reorder=10%", "reorder_delay=5ms", "delay=2ms")
+        # Seeds of their own: else both links would lose the same packets.
+        for link, seed in (("eth0", 11), ("wlan0", 22)):
+            bed.link(link, "set", "both", "loss=20%", "reorder=10%", "reorder_delay=5ms", "delay=2ms", f"seed={seed}")
         receiver = office.host.program("flow", "receive", "10.10.0.2", 7000)
         laptop.host.call("flow", "send", "10.10.0.2", 7000, COUNT, 1000)
         answered = laptop.host.ping("fd10::2", 500, 0.005)
@@ -22,11 +24,11 @@ def main():
         check(2 <= lost <= 7 and report["duplicates"] == 0, f"one way: {lost:.1f} % of {COUNT} lost, {report['duplicates']} twice")
         check(answered / 500 <= 0.14, f"there and back: {answered / 5:.1f} % of 500 pings lost")
         pings = laptop.host.pinging("10.10.0.2", 0.005)
-        tcp = bed.iperf(laptop.host, office.host, "10.10.0.2", "-n", "500K")
+        office.host.program("echo", "serve", "10.10.0.2", 5353)
+        stream = laptop.host.call("echo", "tcp", "10.10.0.2", 5353, 300_000)
+        check(stream["same"] == stream["sent"], f"TCP: {stream['sent']} bytes there and back, all equal")
         pinged = pings.end()
         check(pinged["duplicates"] == pinged["damaged"] == 0, f"{pinged['sent']} pings, none answered twice or damaged")
-        check(tcp["end"]["sum_received"]["bytes"] >= 500_000, f"TCP: {tcp['end']['sum_received']['bytes']} bytes in "
-              f"{tcp['end']['sum_received']['seconds']:.1f} s")
         check(office.total("bad_tag") == laptop.total("bad_tag") == 0, "no packet was damaged")
         check(len(laptop.active()) + len(office.active()) >= 1, "paths live on")
 

@@ -9,7 +9,7 @@ from bed import Bed, check, wait_for
 def main():
     with Bed("pair") as bed:
         laptop, office = bed.attached_pair()
-        pings = laptop.host.pinging("10.10.0.2", 0.002)
+        pings = laptop.host.pinging("10.10.0.2", 0.002, 2000)
 
         bed.link("wlan0", "unplug", "laptop")
         wait_for("laptop: wlan0 is not usable",
@@ -30,7 +30,7 @@ def main():
         wait_for("office: wlan0 active again", lambda: len(office.active()) == 2, 15)
         wait_for("laptop: wlan0 active again", lambda: len(laptop.active()) == 2, 15)
         check(True, "office's wlan0 came back with its old address")
-        pings.nothing_lost(2000, "devices deleted and created again")
+        pings.nothing_lost("devices deleted and created again")
         check(laptop.status()["peers"][0]["handshakes"] == 1, "still the first session")
         used = {path["uplink_name"]: path["sent_packets"] for path in laptop.active()}
         check(laptop.host.ping("10.10.0.2", 100) == 0, "100 pings more")

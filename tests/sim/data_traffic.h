@@ -39,7 +39,7 @@ class Ledger {
     Payload payload;
     bool delivered = false;
   };
-  std::vector<Sent> payloads_;  // by id
+  std::vector<Sent> payloads_;                               // by id
   std::map<std::pair<uint64_t, uint64_t>, size_t> numbers_;  // (session id, number) → hash of the datagram
   std::map<std::pair<uint32_t, uint32_t>, uint64_t> delivered_;
   uint64_t delivered_count_ = 0;

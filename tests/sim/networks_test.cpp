@@ -16,8 +16,10 @@ std::optional<uint64_t> number_from(const char* variable) {
 }
 
 void print(const Outcome& outcome) {
-  for (const std::string& line : outcome.transcript) std::cout << line << '\n';
-  for (const std::string& violation : outcome.violations) std::cout << "VIOLATION " << violation << '\n';
+  for (const std::string& line : outcome.transcript)
+    std::cout << line << '\n';
+  for (const std::string& violation : outcome.violations)
+    std::cout << "VIOLATION " << violation << '\n';
 }
 
 TEST(SimulatedNetworks, KeepTheirPromisesUnderFaultsAndHealAfterThem) {

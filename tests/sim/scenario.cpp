@@ -1,6 +1,7 @@
 #include "scenario.h"
 
 #include <algorithm>
+#include <cstdlib>
 
 namespace centipede::sim {
 namespace {
@@ -59,12 +60,16 @@ class Scenario {
     return IpAddress::v4(bytes);
   }
   static IpAddress v6(uint32_t host, UplinkId uplink, uint8_t generation) {
-    const uint8_t bytes[16] = {0xfd, uplink, generation, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, static_cast<uint8_t>(host + 1)};
+    const uint8_t bytes[16] = {0xfd, uplink, generation, 0, 0, 0, 0, 0,
+                               0,    0,      0,          0, 0, 0, 0, static_cast<uint8_t>(host + 1)};
     return IpAddress::v6(bytes);
   }
   static Uplink uplink_of(uint32_t host, UplinkId id, std::vector<IpAddress> addresses) {
-    return {.id = id, .name = "h" + std::to_string(host) + "eth" + std::to_string(id), .usable = true,
-            .addresses = std::move(addresses), .priority = id};
+    return {.id = id,
+            .name = "h" + std::to_string(host) + "eth" + std::to_string(id),
+            .usable = true,
+            .addresses = std::move(addresses),
+            .priority = id};
   }
   std::vector<Endpoint> home_of(uint32_t host) {
     std::vector<Endpoint> endpoints;
@@ -84,7 +89,8 @@ class Scenario {
         network_.set_uplink(host.index, uplink_of(host.index, id, addresses));
       }
     }
-    for (const auto& [key, link] : network_.links()) quality(key, false);
+    for (const auto& [key, link] : network_.links())
+      quality(key, false);
     for (const Host& host : network_.hosts()) {
       for (const Host& peer : network_.hosts()) {
         if (host.index == peer.index || !(host.fixed || peer.fixed)) continue;
@@ -118,12 +124,18 @@ class Scenario {
 
   void inject() {
     const uint64_t dice = random().below(100);
-    if (dice < 35) worsen_links();
-    else if (dice < 50) isolate(any_host());
-    else if (dice < 60) lose_carrier(any_host());
-    else if (dice < 75) change_uplink(any_host());
-    else if (dice < 90) restart(any_host());
-    else jump_clock(any_host());
+    if (dice < 35)
+      worsen_links();
+    else if (dice < 50)
+      isolate(any_host());
+    else if (dice < 60)
+      lose_carrier(any_host());
+    else if (dice < 75)
+      change_uplink(any_host());
+    else if (dice < 90)
+      restart(any_host());
+    else
+      jump_clock(any_host());
   }
 
   void worsen_links() {
@@ -175,12 +187,14 @@ class Scenario {
     if (!host.fixed) host.wall_offset_ns = host.furthest_wall_offset_ns;
     const bool goodbye = random().chance(40);
     network_.note("FAULT host " + std::to_string(index) + " restarts" + (goodbye ? " after a goodbye" : ""));
+    host.restarted = true;
     network_.restart(index, goodbye);
   }
 
   void jump_clock(uint32_t index) {
     Host& host = network_.host(index);
-    const auto days = static_cast<int64_t>(random().below(730)) - 365;
+    auto days = static_cast<int64_t>(random().below(730)) - 365;
+    if (!host.fixed && host.restarted) days = std::abs(days);
     host.wall_offset_ns += days * 86'400 * 1'000'000'000;
     host.furthest_wall_offset_ns = std::max(host.furthest_wall_offset_ns, host.wall_offset_ns);
     network_.note("FAULT clock of host " + std::to_string(index) + " jumps by " + std::to_string(days) + " days");
@@ -188,7 +202,8 @@ class Scenario {
 
   void make_peace() {
     network_.note("PEACE");
-    for (const auto& [key, link] : network_.links()) quality(key, false);
+    for (const auto& [key, link] : network_.links())
+      quality(key, false);
     for (Host& host : network_.hosts()) {
       for (UplinkId id = 0; id < 2; ++id) {
         auto known = host.uplinks.find(id);
@@ -203,7 +218,8 @@ class Scenario {
 
   bool all_agreed() {
     return std::ranges::all_of(network_.hosts(), [&](const Host& host) {
-      return std::ranges::all_of(host.peer_ids, [&](const auto& row) { return network_.agreed(host.index, row.first); });
+      return std::ranges::all_of(host.peer_ids,
+                                 [&](const auto& row) { return network_.agreed(host.index, row.first); });
     });
   }
 
@@ -235,7 +251,8 @@ class Scenario {
   template <class Action>
   void for_each_pair(Action action) {
     for (const Host& host : network_.hosts())
-      for (const auto& [peer, id] : host.peer_ids) action(host.index, peer);
+      for (const auto& [peer, id] : host.peer_ids)
+        action(host.index, peer);
   }
 
   SimNetwork network_;
@@ -243,6 +260,8 @@ class Scenario {
 
 }  // namespace
 
-Outcome play(uint64_t seed) { return Scenario(seed).play(); }
+Outcome play(uint64_t seed) {
+  return Scenario(seed).play();
+}
 
 }  // namespace centipede::sim

@@ -32,7 +32,8 @@ uint64_t SimRandom::next() {  // SplitMix64
 }
 
 void SimRandom::fill(Bytes out) {
-  for (uint8_t& byte : out) byte = static_cast<uint8_t>(next() >> 56);
+  for (uint8_t& byte : out)
+    byte = static_cast<uint8_t>(next() >> 56);
 }
 
 SimNetwork::SimNetwork(uint64_t seed, control::Timing timing, size_t hosts, size_t uplinks_each)
@@ -49,8 +50,7 @@ SimNetwork::SimNetwork(uint64_t seed, control::Timing timing, size_t hosts, size
 }
 
 void SimNetwork::start(Host& host) {
-  control::Settings settings{
-      .identity = identity(host.index).clone(), .params = {}, .workers = 1, .timing = timing_};
+  control::Settings settings{.identity = identity(host.index).clone(), .params = {}, .workers = 1, .timing = timing_};
   host.randomness = std::make_unique<SimRandom>(random.next());
   host.controller = std::make_unique<control::Controller>(std::move(settings), *host.randomness);
   host.traffic = std::make_unique<DataTraffic>(ledger_, host.index);
@@ -94,8 +94,10 @@ void SimNetwork::add_peer(uint32_t index, uint32_t peer, std::vector<Endpoint> e
                                  .allowed_ips = {},
                                  .endpoints = std::move(endpoints)};
   const auto id = host.controller->add_peer(std::move(settings), time(host));
-  if (id) host.peer_ids[peer] = *id;
-  else ledger_.violation(id.error().text);
+  if (id)
+    host.peer_ids[peer] = *id;
+  else
+    ledger_.violation(id.error().text);
   settle(host);
 }
 
@@ -107,9 +109,11 @@ void SimNetwork::restart(uint32_t index, bool goodbye) {
   }
   start(host);
   const auto uplinks = host.uplinks;
-  for (const auto& [id, uplink] : uplinks) set_uplink(index, uplink);
+  for (const auto& [id, uplink] : uplinks)
+    set_uplink(index, uplink);
   const auto endpoints = host.endpoints;
-  for (const auto& [peer, remote] : endpoints) add_peer(index, peer, remote);
+  for (const auto& [peer, remote] : endpoints)
+    add_peer(index, peer, remote);
 }
 
 void SimNetwork::configure(const LinkKey& link, const emulator::LinkSettings& settings) {
@@ -119,8 +123,10 @@ void SimNetwork::configure(const LinkKey& link, const emulator::LinkSettings& se
 void SimNetwork::run_until(Instant end) {
   for (;;) {
     Instant next = never;
-    for (const Host& host : hosts_) next = std::min(next, host.controller->next_deadline());
-    for (const auto& [key, link] : links_) next = std::min(next, link.next_departure());
+    for (const Host& host : hosts_)
+      next = std::min(next, host.controller->next_deadline());
+    for (const auto& [key, link] : links_)
+      next = std::min(next, link.next_departure());
     if (next > end) {
       now_ = end;
       return;
@@ -128,7 +134,8 @@ void SimNetwork::run_until(Instant end) {
     now_ = std::max(now_, next);
     for (auto& [key, link] : links_) {
       if (link.next_departure() > now_) continue;
-      for (const emulator::Departure& departure : link.take_due(now_)) deliver(key, departure.frame);
+      for (const emulator::Departure& departure : link.take_due(now_))
+        deliver(key, departure.frame);
     }
     for (Host& host : hosts_) {
       if (host.controller->next_deadline() > now_) continue;

@@ -29,6 +29,7 @@ class SimRandom final : public control::Randomness {
 struct Host {
   uint32_t index = 0;
   bool fixed = false;  // its addresses never change
+  bool restarted = false;
   int64_t wall_offset_ns = 0;
   int64_t furthest_wall_offset_ns = 0;
   std::map<control::UplinkId, control::Uplink> uplinks{};

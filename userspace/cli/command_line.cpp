@@ -96,6 +96,11 @@ int run_command_line(Host& host, int argc, const char* const* argv) {
     app.exit(asked, host.out, host.err);
     return done;
   } catch (const CLI::ParseError& error) {
+    const auto unknown = app.remaining();
+    if (app.get_subcommands().empty() && !unknown.empty()) {
+      return complain(host, wrong_usage,
+                      "there is no command \"" + unknown.front() + "\" (centipede --help lists them)");
+    }
     return complain(host, wrong_usage, std::string(error.what()) + " (centipede --help says more)");
   }
   return action();

@@ -1,6 +1,5 @@
 #include "cli/doctor.h"
 
-#include <bpf/libbpf.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 
@@ -110,7 +109,6 @@ int doctor(Host& host, const DoctorOptions& options) {
   for (const auto& name : options.uplinks) {
     if (!api::valid_interface_name(name)) return complain(host, wrong_usage, "\"" + name + "\" is no name of a device");
   }
-  libbpf_set_print(nullptr);
   auto findings = examine_system(host.missing_privilege());
   auto config = examine_config(host, names.config_path);
   findings.insert(findings.end(), config.findings.begin(), config.findings.end());

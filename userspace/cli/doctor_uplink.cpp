@@ -66,6 +66,7 @@ std::string program_name(uint32_t id) {
 
 Finding foreign_program(const LinkState& link) {
   const std::string what = link.name + " XDP program";
+  libbpf_set_print(nullptr);  // its messages would stand between the findings
   LIBBPF_OPTS(bpf_xdp_query_opts, query);
   if (const int error = bpf_xdp_query(link.ifindex, 0, &query); error != 0) {
     return {Level::warn, what, std::string("asking failed: ") + std::strerror(-error), ""};

@@ -72,8 +72,12 @@ void AllowedIps::remove(PeerId peer) {
   }
 }
 
-std::optional<PeerId> AllowedIps::lookup_v4(const uint8_t* address) const { return longest_match(v4_, address, 32); }
+std::optional<PeerId> AllowedIps::lookup_v4(const uint8_t* address) const {
+  return longest_match(v4_, address, 32);
+}
 
-std::optional<PeerId> AllowedIps::lookup_v6(const uint8_t* address) const { return longest_match(v6_, address, 128); }
+std::optional<PeerId> AllowedIps::lookup_v6(const uint8_t* address) const {
+  return longest_match(v6_, address, 128);
+}
 
 }  // namespace centipede::control

@@ -1,5 +1,5 @@
-// Routing table of the tunnel: inner addresses to peers, longest prefix first, IPv4 and IPv6. Used in both directions: the
-// peer that a packet from TUN goes to, and the check that a packet's inner source belongs to the peer it came from.
+// Routing table of the tunnel: inner addresses to peers, longest prefix first, IPv4 and IPv6. Used in both directions:
+// the peer that a packet from TUN goes to, and the check that a packet's inner source belongs to the peer it came from.
 // Threading: immutable once it is part of a Forwarding. lookup() allocates nothing.
 #pragma once
 

@@ -1,6 +1,6 @@
-// What we answered to one peer's initiations: the newest timestamp accepted, and the response, kept for the copies of the
-// same initiation that arrive over other paths. Copies differ in mac2 only; each (source, destination) pair is answered
-// once, eight at most. Threading: plain value.
+// What we answered to one peer's initiations: the newest timestamp accepted, and the response, kept for the copies of
+// the same initiation that arrive over other paths. Copies differ in mac2 only; each (source, destination) pair is
+// answered once, eight at most. Threading: plain value.
 #pragma once
 
 #include <cstring>
@@ -13,9 +13,20 @@
 
 namespace centipede::control {
 
+struct AcceptedInitiation {
+  static constexpr size_t before_mac2 = CP_INITIATION_SIZE - 16;
+  uint64_t timestamp_ns = 0;
+  std::array<uint8_t, before_mac2> initiation{};
+  crypto::ResponseBytes response{};
+  wire::SessionId sid = 0;  // of the session that the response belongs to; 0: none
+  std::vector<Route> answered;
+};
+
 class Answers {
  public:
-  [[nodiscard]] bool is_newer(uint64_t timestamp_ns) const { return !accepted_ || timestamp_ns > accepted_->timestamp_ns; }
+  [[nodiscard]] bool is_newer(uint64_t timestamp_ns) const {
+    return !accepted_ || timestamp_ns > accepted_->timestamp_ns;
+  }
   // Spent only by initiations whose signature was right: nobody else can use up the peer's share.
   [[nodiscard]] bool within_rate(Instant now) const { return rate_.available(now); }
   void accept(uint64_t timestamp_ns, Instant now) {
@@ -43,16 +54,9 @@ class Answers {
   }
 
  private:
-  static constexpr size_t before_mac2 = CP_INITIATION_SIZE - 16;
+  static constexpr size_t before_mac2 = AcceptedInitiation::before_mac2;
   static constexpr size_t most_answers = 8;
-  struct Accepted {
-    uint64_t timestamp_ns = 0;
-    std::array<uint8_t, before_mac2> initiation{};
-    crypto::ResponseBytes response{};
-    wire::SessionId sid = 0;
-    std::vector<Route> answered;
-  };
-  std::optional<Accepted> accepted_;
+  std::optional<AcceptedInitiation> accepted_;
   TokenBucket rate_{milliseconds(200), 5};
 };
 

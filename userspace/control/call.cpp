@@ -69,7 +69,8 @@ void Call::completed(Context& context, wire::SessionId sid) {
 }
 
 void Call::forget(Context& context) {
-  for (const Attempt& attempt : attempts_) context.release_sid(attempt.initiator.sid());
+  for (const Attempt& attempt : attempts_)
+    context.release_sid(attempt.initiator.sid());
   attempts_.clear();
 }
 
@@ -80,6 +81,8 @@ void Call::expire(Context& context, Instant now) {
   }
 }
 
-Instant Call::next_expiry() const { return attempts_.empty() ? never : attempts_.front().sent + attempt_life; }
+Instant Call::next_expiry() const {
+  return attempts_.empty() ? never : attempts_.front().sent + attempt_life;
+}
 
 }  // namespace centipede::control

@@ -1,11 +1,11 @@
 // Calling one peer: the initiations under way and when the next one is due.
 //
 // Policy: attempts back off from initiation_retry_min to initiation_retry_max, doubling, with 20 % of jitter, for ever.
-// Each has a new ephemeral key, a new session id and a new timestamp: max(wall clock, last sent + one quantum), so that a
-// clock that jumps back locks nobody out. The three newest attempts are kept, because over a slow link a response
-// comes after the next attempt has left; when one completes, older ones are dropped and newer ones stay: the peer may have
-// answered those too, and have dropped the one that completed. After 60 s an attempt is forgotten.
-// Threading: one thread. Secrets are wiped with the attempt.
+// Each has a new ephemeral key, a new session id and a new timestamp: max(wall clock, last sent + one quantum), so that
+// a clock that jumps back locks nobody out. The three newest attempts are kept, because over a slow link a response
+// comes after the next attempt has left; when one completes, older ones are dropped and newer ones stay: the peer may
+// have answered those too, and have dropped the one that completed. After 60 s an attempt is forgotten. Threading: one
+// thread. Secrets are wiped with the attempt.
 #pragma once
 
 #include <deque>

@@ -35,13 +35,27 @@ void Context::send(const Route& route, ConstBytes bytes) {
 void Context::count(crypto::HandshakeFailure failure) {
   using crypto::HandshakeFailure;
   switch (failure) {
-    case HandshakeFailure::malformed: ++counters.malformed; return;
-    case HandshakeFailure::bad_mac1: ++counters.bad_mac1; return;
-    case HandshakeFailure::bad_ephemeral: ++counters.bad_ephemeral; return;
-    case HandshakeFailure::bad_box: ++counters.bad_box; return;
-    case HandshakeFailure::bad_identity: ++counters.bad_identity; return;
-    case HandshakeFailure::bad_signature: ++counters.bad_signature; return;
-    case HandshakeFailure::unexpected_sid: ++counters.unexpected_response; return;
+    case HandshakeFailure::malformed:
+      ++counters.malformed;
+      return;
+    case HandshakeFailure::bad_mac1:
+      ++counters.bad_mac1;
+      return;
+    case HandshakeFailure::bad_ephemeral:
+      ++counters.bad_ephemeral;
+      return;
+    case HandshakeFailure::bad_box:
+      ++counters.bad_box;
+      return;
+    case HandshakeFailure::bad_identity:
+      ++counters.bad_identity;
+      return;
+    case HandshakeFailure::bad_signature:
+      ++counters.bad_signature;
+      return;
+    case HandshakeFailure::unexpected_sid:
+      ++counters.unexpected_response;
+      return;
   }
 }
 

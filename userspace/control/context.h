@@ -1,5 +1,5 @@
-// What the controller lends to its peers: settings, randomness, the uplinks as they are now, the table of session ids and
-// the list of actions that grows while an event is handled. Owned by the controller; one thread.
+// What the controller lends to its peers: settings, randomness, the uplinks as they are now, the table of session ids
+// and the list of actions that grows while an event is handled. Owned by the controller; one thread.
 #pragma once
 
 #include <map>

@@ -130,11 +130,18 @@ Route Controller::Impl::complete(Route at) const {
 void Controller::Impl::on_datagram(const Route& at, ConstBytes datagram, Now now) {
   if (closed_) return;
   switch (wire::classify(datagram)) {
-    case wire::MessageType::initiation: return on_initiation(complete(at), datagram, now);
-    case wire::MessageType::response: return on_response(datagram, now);
-    case wire::MessageType::data: return on_data(complete(at), datagram, now);
-    case wire::MessageType::cookie: ++context_.counters.unexpected_cookie; return;
-    case wire::MessageType::malformed: ++context_.counters.malformed; return;
+    case wire::MessageType::initiation:
+      return on_initiation(complete(at), datagram, now);
+    case wire::MessageType::response:
+      return on_response(datagram, now);
+    case wire::MessageType::data:
+      return on_data(complete(at), datagram, now);
+    case wire::MessageType::cookie:
+      ++context_.counters.unexpected_cookie;
+      return;
+    case wire::MessageType::malformed:
+      ++context_.counters.malformed;
+      return;
   }
 }
 
@@ -231,17 +238,41 @@ std::vector<PeerStatus> Controller::Impl::status(Now now) const {
 Controller::Controller(Settings settings, Randomness& randomness)
     : impl_(std::make_unique<Impl>(std::move(settings), randomness)) {}
 Controller::~Controller() = default;
-Result<PeerId> Controller::add_peer(PeerSettings peer, Now now) { return impl_->add_peer(std::move(peer), now); }
-bool Controller::remove_peer(PeerId peer, Now now) { return impl_->remove_peer(peer, now); }
-void Controller::set_uplink(Uplink uplink, Now now) { impl_->set_uplink(std::move(uplink), now); }
-void Controller::remove_uplink(UplinkId uplink, Now now) { impl_->remove_uplink(uplink, now); }
-void Controller::on_datagram(const Route& at, ConstBytes datagram, Now now) { impl_->on_datagram(at, datagram, now); }
-void Controller::on_timer(Now now) { impl_->on_timer(now); }
-void Controller::close(Now now) { impl_->close(now); }
-std::vector<Action> Controller::take_actions() { return impl_->take_actions(); }
-Instant Controller::next_deadline() const { return impl_->next_deadline(); }
-Forwarding Controller::forwarding() const { return impl_->forwarding(); }
-std::vector<PeerStatus> Controller::status(Now now) const { return impl_->status(now); }
-const ControlCounters& Controller::counters() const { return impl_->counters(); }
+Result<PeerId> Controller::add_peer(PeerSettings peer, Now now) {
+  return impl_->add_peer(std::move(peer), now);
+}
+bool Controller::remove_peer(PeerId peer, Now now) {
+  return impl_->remove_peer(peer, now);
+}
+void Controller::set_uplink(Uplink uplink, Now now) {
+  impl_->set_uplink(std::move(uplink), now);
+}
+void Controller::remove_uplink(UplinkId uplink, Now now) {
+  impl_->remove_uplink(uplink, now);
+}
+void Controller::on_datagram(const Route& at, ConstBytes datagram, Now now) {
+  impl_->on_datagram(at, datagram, now);
+}
+void Controller::on_timer(Now now) {
+  impl_->on_timer(now);
+}
+void Controller::close(Now now) {
+  impl_->close(now);
+}
+std::vector<Action> Controller::take_actions() {
+  return impl_->take_actions();
+}
+Instant Controller::next_deadline() const {
+  return impl_->next_deadline();
+}
+Forwarding Controller::forwarding() const {
+  return impl_->forwarding();
+}
+std::vector<PeerStatus> Controller::status(Now now) const {
+  return impl_->status(now);
+}
+const ControlCounters& Controller::counters() const {
+  return impl_->counters();
+}
 
 }  // namespace centipede::control

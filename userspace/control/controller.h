@@ -1,11 +1,11 @@
-// The brain, and pure: events in → actions, forwarding and the next deadline out. It reads no clock and no randomness of
-// its own and makes no system call, so that whole networks of controllers run in a deterministic simulation.
+// The brain, and pure: events in → actions, forwarding and the next deadline out. It reads no clock and no randomness
+// of its own and makes no system call, so that whole networks of controllers run in a deterministic simulation.
 //
 // It owns peers, their sessions and their paths: when to shake hands, when to rekey, where a peer is reachable, which
 // paths carry data. Policy in words stands at the top of peer.h and path.h; the protocol in docs/protocol.md.
 //
-// Use: call an event, then carry out take_actions() in their order, then wait until next_deadline() and call on_timer().
-// Threading: one thread. Nothing that a remote sends throws; it ends in a counted reason.
+// Use: call an event, then carry out take_actions() in their order, then wait until next_deadline() and call
+// on_timer(). Threading: one thread. Nothing that a remote sends throws; it ends in a counted reason.
 #pragma once
 
 #include <cstdint>

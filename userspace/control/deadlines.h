@@ -23,7 +23,8 @@ class Deadlines {
   [[nodiscard]] Instant next() const { return order_.empty() ? never : order_.begin()->first; }
   [[nodiscard]] std::vector<PeerId> due(Instant now) const {
     std::vector<PeerId> peers;
-    for (auto row = order_.begin(); row != order_.end() && row->first <= now; ++row) peers.push_back(row->second);
+    for (auto row = order_.begin(); row != order_.end() && row->first <= now; ++row)
+      peers.push_back(row->second);
     return peers;
   }
 

@@ -1,6 +1,6 @@
 // The controller's decisions as the workers need them: who gets a packet, under which session, on which paths.
-// Ownership: immutable, shared; a new one is made when a decision changes. Only the counters inside are written, each row
-// by its own worker. Threading: safe to read anywhere.
+// Ownership: immutable, shared; a new one is made when a decision changes. Only the counters inside are written, each
+// row by its own worker. Threading: safe to read anywhere.
 #pragma once
 
 #include <atomic>
@@ -21,9 +21,9 @@ class PathCounters {
  public:
   struct alignas(64) Row {
     std::atomic<uint64_t> sent_packets{0};
-    std::atomic<uint64_t> sent_bytes{0};        // datagram payload: header, tag and ciphertext
+    std::atomic<uint64_t> sent_bytes{0};  // datagram payload: header, tag and ciphertext
     std::atomic<uint64_t> send_errors{0};
-    std::atomic<uint64_t> first_packets{0};     // arrived here before any copy did
+    std::atomic<uint64_t> first_packets{0};  // arrived here before any copy did
     std::atomic<uint64_t> first_bytes{0};
     std::atomic<uint64_t> duplicate_packets{0};  // dropped by the worker: a copy was first
   };
@@ -32,7 +32,8 @@ class PathCounters {
   [[nodiscard]] Row& row(size_t index) { return rows_[index]; }
   [[nodiscard]] uint64_t sum(std::atomic<uint64_t> Row::* member) const {
     uint64_t total = 0;
-    for (const Row& row : rows_) total += (row.*member).load(std::memory_order_relaxed);
+    for (const Row& row : rows_)
+      total += (row.*member).load(std::memory_order_relaxed);
     return total;
   }
   // Copies that the XDP program dropped on this path; told from time to time by the owner of the BPF maps.

@@ -1,6 +1,6 @@
 // The highest heartbeat number seen on each of the peer's paths within one session. The replay window already refuses a
-// packet that arrives twice; this refuses one that was held back, so that an old heartbeat from a new source moves nothing.
-// Bounded: the path that has been silent for longest makes room. Threading: plain value.
+// packet that arrives twice; this refuses one that was held back, so that an old heartbeat from a new source moves
+// nothing. Bounded: the path that has been silent for longest makes room. Threading: plain value.
 #pragma once
 
 #include <algorithm>

@@ -42,8 +42,10 @@ void OutboundLoss::on_report(uint32_t echoed_number, uint32_t heartbeats_receive
   if (size_ > 0) {
     const Report& last = at(size_ - 1);
     // The peer counts from zero again: it has made this path anew.
-    if (heartbeats_received < last.received || echoed_number < last.number) size_ = 0;
-    else if (echoed_number == last.number) return;
+    if (heartbeats_received < last.received || echoed_number < last.number)
+      size_ = 0;
+    else if (echoed_number == last.number)
+      return;
   }
   if (size_ == window) {
     begin_ = (begin_ + 1) % window;

@@ -2,16 +2,17 @@
 //
 // Policy
 //   probing   no answer yet from this 4-tuple. Probed at the heartbeat interval first, then more and more slowly up to
-//             probe_interval_max, for ever; each probe asks for an answer at once, so that a path is up after one round trip.
+//             probe_interval_max, for ever; each probe asks for an answer at once, so that a path is up after one round
+//             trip.
 //   active    our random token came back on this same 4-tuple, and echoes keep coming: one heartbeat an interval.
 //   degraded  no echo for `degraded_after` intervals. An echo makes it active again.
 //   down      no echo for `down_after` intervals. The token is rolled anew and probing starts over: only the new token,
 //             from this 4-tuple, makes the path active again, since whoever has the address now may be somebody else.
-// An echo is a heartbeat of the peer that names a recent number of ours: one it has not named before, or one sent no longer
-// ago than two intervals and two round trips, so that a single lost heartbeat of ours worries nobody. RTT is the time since
-// WE sent a newly named number, by our own record, less the delay that the peer states.
-// A learned address that has not been validated is sent at most three times the bytes received from it; an endpoint that
-// the user configured is our own will and has no such limit.
+// An echo is a heartbeat of the peer that names a recent number of ours: one it has not named before, or one sent no
+// longer ago than two intervals and two round trips, so that a single lost heartbeat of ours worries nobody. RTT is the
+// time since WE sent a newly named number, by our own record, less the delay that the peer states. A learned address
+// that has not been validated is sent at most three times the bytes received from it; an endpoint that the user
+// configured is our own will and has no such limit.
 //
 // Everything that arrives here has been authenticated by the caller. Threading: one thread.
 #pragma once

@@ -17,7 +17,9 @@ std::pair<bool, uint32_t> cost(const Path& path, const Uplinks& uplinks) {
   return {uplink->second.metered, uplink->second.priority};
 }
 
-Duration rtt_of(const Path& path) { return path.rtt().smoothed().value_or(Duration::max()); }
+Duration rtt_of(const Path& path) {
+  return path.rtt().smoothed().value_or(Duration::max());
+}
 
 bool better(const Path& a, const Path& b, const Uplinks& uplinks) {
   return std::tuple(cost(a, uplinks), rtt_of(a), a.id()) < std::tuple(cost(b, uplinks), rtt_of(b), b.id());
@@ -51,8 +53,10 @@ const Path* PathChoice::pick_single(const Paths& paths, const Uplinks& uplinks, 
     for (const auto& path : paths) {
       if (path->state() != PathState::active || !clearly_better(*path, *proven, uplinks)) continue;
       const Instant proven_at = path->state_since() + proving_time;
-      if (now >= proven_at) proven = path.get();
-      else next_change_ = std::min(next_change_, proven_at);
+      if (now >= proven_at)
+        proven = path.get();
+      else
+        next_change_ = std::min(next_change_, proven_at);
     }
     return proven;
   }
@@ -78,6 +82,8 @@ bool PathChoice::update(Policy policy, const Paths& paths, const Uplinks& uplink
   return true;
 }
 
-bool PathChoice::contains(const Path& path) const { return std::ranges::find(chosen_, path.id()) != chosen_.end(); }
+bool PathChoice::contains(const Path& path) const {
+  return std::ranges::find(chosen_, path.id()) != chosen_.end();
+}
 
 }  // namespace centipede::control

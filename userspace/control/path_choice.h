@@ -1,13 +1,15 @@
 // Which paths carry data.
 //
 // Policy
-//   redundant  every active path, and the degraded ones too: a copy costs little and any one honest link may be the only
+//   redundant  every active path, and the degraded ones too: a copy costs little and any one honest link may be the
+//   only
 //              one left.
-//   backup     one path: the best active one by (not metered, uplink priority, RTT). The one in use stays unless another is
+//   backup     one path: the best active one by (not metered, uplink priority, RTT). The one in use stays unless
+//   another is
 //              better by more than noise and has been active for 2 s; when the one in use degrades, the best active
 //              one takes over at once.
-//   Both: when nothing is active or degraded, all that were ever validated, so that data still has a chance; never a path
-//   that has not been validated.
+//   Both: when nothing is active or degraded, all that were ever validated, so that data still has a chance; never a
+//   path that has not been validated.
 // Threading: one thread.
 #pragma once
 

@@ -39,9 +39,13 @@ std::vector<Route> candidates(const std::map<UplinkId, Uplink>& uplinks, const s
   return routes;
 }
 
-bool is_unvalidated(const Path& path) { return !path.configured() && !path.was_validated(); }
+bool is_unvalidated(const Path& path) {
+  return !path.configured() && !path.was_validated();
+}
 
-Instant last_sign_of(const Path& path) { return path.heard_at().value_or(path.created_at()); }
+Instant last_sign_of(const Path& path) {
+  return path.heard_at().value_or(path.created_at());
+}
 
 }  // namespace
 
@@ -73,7 +77,8 @@ Path& PathTable::add(Context& context, const Route& route, bool configured, Inst
   const auto taken = [&](uint16_t id) {
     return std::ranges::any_of(paths_, [&](const auto& path) { return path->id() == id; });
   };
-  do ++last_id_;
+  do
+    ++last_id_;
   while (last_id_ == 0 || taken(last_id_));
   paths_.push_back(
       std::make_unique<Path>(last_id_, route, configured, context.settings.workers, context.random(), now));
@@ -114,12 +119,11 @@ bool PathTable::make_room(Instant now) {
 
 Path* PathTable::learn(Context& context, const Route& route, Instant now) {
   if (!starts_here(context.uplinks, route) || !learned_.available(now)) return nullptr;
-  const auto unvalidated = static_cast<size_t>(
-      std::ranges::count_if(paths_, [](const auto& path) { return is_unvalidated(*path); }));
+  const auto unvalidated =
+      static_cast<size_t>(std::ranges::count_if(paths_, [](const auto& path) { return is_unvalidated(*path); }));
   if (unvalidated >= max_unvalidated) {
-    const auto oldest = std::ranges::min_element(paths_, {}, [](const auto& path) {
-      return is_unvalidated(*path) ? last_sign_of(*path) : never;
-    });
+    const auto oldest = std::ranges::min_element(
+        paths_, {}, [](const auto& path) { return is_unvalidated(*path) ? last_sign_of(*path) : never; });
     if (now - last_sign_of(**oldest) < unvalidated_grace) return nullptr;
     paths_.erase(oldest);
   }
@@ -150,8 +154,10 @@ Instant PathTable::next_expiry(Duration long_down) const {
   Instant next = never;
   for (const auto& path : paths_) {
     if (path->configured() || path->is_up()) continue;
-    if (!path->was_validated()) next = std::min(next, last_sign_of(*path) + unvalidated_life);
-    else if (other_is_up) next = std::min(next, path->state_since() + long_down);
+    if (!path->was_validated())
+      next = std::min(next, last_sign_of(*path) + unvalidated_life);
+    else if (other_is_up)
+      next = std::min(next, path->state_since() + long_down);
   }
   return next;
 }

@@ -3,11 +3,11 @@
 // Policy
 //   Candidates are each address of each usable uplink with each configured endpoint of its family (a link-local address
 //   only with a link-local endpoint). They exist as long as the address does and are never dropped for silence.
-//   Learned paths come from fresh authenticated heartbeats of an unknown 4-tuple: at most 8 that have not been validated,
-//   at most one new a second with a burst of 4. One that is not validated is dropped 10 s after its last heartbeat, or
-//   earlier for a newer one when there is no room. When the peer has moved (the same path of the peer validated from another
-//   address), the learned path that it left is dropped. One that has long been down goes when another is active.
-//   With the address or the uplink, its paths vanish at once.
+//   Learned paths come from fresh authenticated heartbeats of an unknown 4-tuple: at most 8 that have not been
+//   validated, at most one new a second with a burst of 4. One that is not validated is dropped 10 s after its last
+//   heartbeat, or earlier for a newer one when there is no room. When the peer has moved (the same path of the peer
+//   validated from another address), the learned path that it left is dropped. One that has long been down goes when
+//   another is active. With the address or the uplink, its paths vanish at once.
 // Threading: one thread.
 #pragma once
 

@@ -63,7 +63,8 @@ void Peer::wipe() {
 }
 
 bool Peer::can_call() const {
-  return std::ranges::any_of(paths_.all(), [](const auto& path) { return path->configured() || path->was_validated(); });
+  return std::ranges::any_of(paths_.all(),
+                             [](const auto& path) { return path->configured() || path->was_validated(); });
 }
 
 Instant Peer::dead_at() const {
@@ -123,7 +124,8 @@ std::shared_ptr<const PeerForwarding> Peer::forwarding() const {
 }
 
 void Peer::append_sessions(std::vector<ReceiveSession>& to) const {
-  for (const SessionSlot& slot : sessions_.all()) to.push_back({id_, slot.session});
+  for (const SessionSlot& slot : sessions_.all())
+    to.push_back({id_, slot.session});
 }
 
 PeerStatus Peer::status(Instant now) const {

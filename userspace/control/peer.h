@@ -1,15 +1,16 @@
 // One peer: its handshakes, sessions and paths tied together.
 //
 // Policy
-//   Call      A peer is called when it is added and whenever there is no usable session, as long as there is somewhere to
-//             call: configured endpoints, or paths that were validated once. Also when the session is due for replacement: by
-//             its initiator after rekey_after (a little earlier, at random) or rekey_after_packets, by its responder when a
-//             third of the time to reject_after has passed on top of that; and when the session is dead: no path is
-//             up and no echo has come for `down_after` intervals, since the peer may have restarted. The old session stays
-//             in use until the new one is there.
-//             An initiation goes out on every candidate path and every path that was validated.
-//             A link that comes up makes us call at once if we were calling.
-//   Answer    known peer → newer timestamp → rate → signature; anything else is silence and one counter. A new session is
+//   Call      A peer is called when it is added and whenever there is no usable session, as long as there is somewhere
+//   to
+//             call: configured endpoints, or paths that were validated once. Also when the session is due for
+//             replacement: by its initiator after rekey_after (a little earlier, at random) or rekey_after_packets, by
+//             its responder when a third of the time to reject_after has passed on top of that; and when the session is
+//             dead: no path is up and no echo has come for `down_after` intervals, since the peer may have restarted.
+//             The old session stays in use until the new one is there. An initiation goes out on every candidate path
+//             and every path that was validated. A link that comes up makes us call at once if we were calling.
+//   Answer    known peer → newer timestamp → rate → signature; anything else is silence and one counter. A new session
+//   is
 //             receivable before the response leaves. Having answered, we hold our own call back for 2 s, once, so that
 //             both sides do not call over each other.
 //   Silence   wipe_after without contact: sessions and pending secrets are wiped; a peer without endpoints is no longer

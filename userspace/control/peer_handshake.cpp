@@ -55,14 +55,15 @@ void Peer::install_answer(const crypto::OpenedInitiation& initiation, ConstBytes
   }
   const Timing& timing = context_.settings.timing;
   const Duration takeover = timing.rekey_after + (timing.reject_after - timing.rekey_after) / 3;
-  install({.session = std::make_shared<crypto::Session>(sid, context_.settings.params, std::move(response->established)),
-           .timestamp_ns = initiation.claimed_timestamp_ns(),
-           .initiator = settings_.public_key,
-           .handshake_begin = now,
-           .handshake_end = now,
-           .born = now,
-           .rekey_at = now + context_.jittered(takeover, rekey_jitter)},
-          now);
+  install(
+      {.session = std::make_shared<crypto::Session>(sid, context_.settings.params, std::move(response->established)),
+       .timestamp_ns = initiation.claimed_timestamp_ns(),
+       .initiator = settings_.public_key,
+       .handshake_begin = now,
+       .handshake_end = now,
+       .born = now,
+       .rekey_at = now + context_.jittered(takeover, rekey_jitter)},
+      now);
   answers_.remember(datagram, response->message, sid, at);
   context_.send(at, response->message);
   ++context_.counters.initiations_answered;
@@ -89,8 +90,9 @@ void Peer::on_response(wire::SessionId sid, ConstBytes datagram, Now now) {
   handshake_rtt_ = now.monotonic - attempt->sent;
   const Duration rekey_after = context_.settings.timing.rekey_after;
   // Never later than rekey_after: the jitter only takes away.
-  const Duration rekey_in = context_.jittered(rekey_after, rekey_jitter) -
-                            Duration(static_cast<Duration::rep>(static_cast<double>(rekey_after.count()) * rekey_jitter));
+  const Duration rekey_in =
+      context_.jittered(rekey_after, rekey_jitter) -
+      Duration(static_cast<Duration::rep>(static_cast<double>(rekey_after.count()) * rekey_jitter));
   SessionSlot slot{.session = std::make_shared<crypto::Session>(sid, context_.settings.params, std::move(*established)),
                    .initiated_by_us = true,
                    .confirmed = true,
@@ -144,10 +146,18 @@ void Peer::on_control(wire::SessionId sid, ConstBytes datagram, const Route& at,
   const auto plaintext = slot->session->open_control(context_.aead, datagram);
   if (!plaintext) {
     switch (plaintext.error()) {
-      case Failure::malformed: ++counters.malformed; break;
-      case Failure::duplicate: ++counters.control_duplicate; break;
-      case Failure::too_old: ++counters.control_too_old; break;
-      case Failure::bad_tag: ++counters.control_bad_tag; break;
+      case Failure::malformed:
+        ++counters.malformed;
+        break;
+      case Failure::duplicate:
+        ++counters.control_duplicate;
+        break;
+      case Failure::too_old:
+        ++counters.control_too_old;
+        break;
+      case Failure::bad_tag:
+        ++counters.control_bad_tag;
+        break;
     }
     run(now);
     return;
@@ -165,10 +175,12 @@ void Peer::on_control(wire::SessionId sid, ConstBytes datagram, const Route& at,
       if (!path->is_up()) path->probe_soon(now.monotonic, at_pace);
   }
   const auto frame = wire::read_frame(*plaintext);
-  if (!frame) ++counters.bad_frame;
+  if (!frame)
+    ++counters.bad_frame;
   else if (const auto* heartbeat = std::get_if<wire::Heartbeat>(&*frame))
     on_heartbeat(*slot, *heartbeat, datagram.size(), at, now.monotonic);
-  else on_close(*slot, now.monotonic);
+  else
+    on_close(*slot, now.monotonic);
   run(now);
 }
 
@@ -183,7 +195,8 @@ void Peer::on_close(const SessionSlot& slot, Instant now) {
 
 void Peer::session_lost(Instant now, bool forget_validation) {
   changed_ = true;
-  for (const auto& path : paths_.all()) path->restart(context_.random(), now, forget_validation);
+  for (const auto& path : paths_.all())
+    path->restart(context_.random(), now, forget_validation);
   call_.hurry(now);
 }
 
@@ -203,7 +216,8 @@ void Peer::say_goodbye(Instant now) {
   }
   remove_sessions(sessions_.clear());
   call_.forget(context_);
-  for (const auto& path : paths_.all()) path->restart(context_.random(), now, true);
+  for (const auto& path : paths_.all())
+    path->restart(context_.random(), now, true);
   (void)choice_.update(settings_.policy, paths_.all(), context_.uplinks, now);
   changed_ = true;
   deadline_ = never;

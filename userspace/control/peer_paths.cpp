@@ -26,7 +26,8 @@ void Peer::report(std::string text) {
 }
 
 void Peer::report(const PathTable::Change& change) {
-  for (const std::string& line : change.lines) report(line);
+  for (const std::string& line : change.lines)
+    report(line);
   if (change.any()) changed_ = true;
 }
 

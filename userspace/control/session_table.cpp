@@ -128,7 +128,8 @@ SessionTable::Removed SessionTable::expire(Instant now, Duration largest_rtt) {
 
 Instant SessionTable::next_expiry(Duration largest_rtt) const {
   Instant next = never;
-  for (const SessionSlot& slot : slots_) next = std::min(next, expiry_of(slot, largest_rtt));
+  for (const SessionSlot& slot : slots_)
+    next = std::min(next, expiry_of(slot, largest_rtt));
   return next;
 }
 

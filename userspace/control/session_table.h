@@ -1,16 +1,17 @@
 // The sessions of one peer: previous, current, next; at most four that receive.
 //
 // Policy
-//   Current   the session we send on. An initiator's session becomes current when the response arrives; a responder's when
+//   Current   the session we send on. An initiator's session becomes current when the response arrives; a responder's
+//   when
 //             a packet on it has authenticated, until then it only receives (unconfirmed: at most two, 10 s each).
 //   Crossing  two sessions whose handshakes overlapped in time as we saw it. Both sides called at once, or a call was
 //             repeated; of these the one whose initiation has the higher (timestamp, initiator's key) stays current, so
 //             that both sides choose alike. Not crossing: the newer handshake wins, whatever its clock says, so that
 //             a restarted peer is believed.
 //   Following The two sides' views of "overlapped" can differ, and a confirmation can be lost for good. So a side that
-//             hears its peer on another session for a while, and no longer on its own current one, goes over to that one:
-//             the side with the lower public key soon, the other later, either of them after 5 s on a session that was
-//             never heard on.
+//             hears its peer on another session for a while, and no longer on its own current one, goes over to that
+//             one: the side with the lower public key soon, the other later, either of them after 5 s on a session that
+//             was never heard on.
 //   Replaced  still receives for max(overlap_min, 3 RTT) after its replacement or its last control packet.
 //   Nothing sends or receives on a session older than reject_after.
 // Threading: one thread.

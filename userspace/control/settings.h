@@ -36,31 +36,31 @@ struct PeerSettings {
 struct Uplink {
   UplinkId id = 0;
   std::string name;
-  bool usable = false;              // has carrier and is up
+  bool usable = false;               // has carrier and is up
   std::vector<IpAddress> addresses;  // global ones; none: no path starts here
-  uint32_t priority = 0;            // lower is preferred by policy backup
+  uint32_t priority = 0;             // lower is preferred by policy backup
   bool metered = false;
 };
 
 // Limits and intervals. The defaults are the protocol's; tests lower them.
 struct Timing {
   Duration heartbeat_interval = milliseconds(250);  // on an active path; the slower of the two sides' wishes
-  Duration probe_interval_max = seconds(5);         // a path that does not answer is probed more and more slowly, for ever
-  unsigned degraded_after = 3;                      // heartbeat intervals without an echo
+  Duration probe_interval_max = seconds(5);  // a path that does not answer is probed more and more slowly, for ever
+  unsigned degraded_after = 3;               // heartbeat intervals without an echo
   unsigned down_after = 10;
   Duration initiation_retry_min = milliseconds(500);
   Duration initiation_retry_max = seconds(30);
-  Duration rekey_after = seconds(120);      // by the session's initiator
-  Duration reject_after = seconds(180);     // a session older than this neither sends nor receives
-  Duration overlap_min = seconds(10);       // a replaced session still receives for max(this, 3 RTT)
-  Duration wipe_after = seconds(540);       // without contact: every key of the peer is forgotten
+  Duration rekey_after = seconds(120);   // by the session's initiator
+  Duration reject_after = seconds(180);  // a session older than this neither sends nor receives
+  Duration overlap_min = seconds(10);    // a replaced session still receives for max(this, 3 RTT)
+  Duration wipe_after = seconds(540);    // without contact: every key of the peer is forgotten
   uint64_t rekey_after_packets = uint64_t{1} << 36;
 };
 
 struct Settings {
   crypto::Identity identity;
-  wire::Params params;    // lanes, window bits, heartbeat wish and MTU as told to peers
-  unsigned workers = 1;   // rows of PathCounters
+  wire::Params params;   // lanes, window bits, heartbeat wish and MTU as told to peers
+  unsigned workers = 1;  // rows of PathCounters
   Timing timing;
 };
 

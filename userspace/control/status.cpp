@@ -4,10 +4,14 @@ namespace centipede::control {
 
 const char* text(PathState state) {
   switch (state) {
-    case PathState::probing: return "probing";
-    case PathState::active: return "active";
-    case PathState::degraded: return "degraded";
-    case PathState::down: return "down";
+    case PathState::probing:
+      return "probing";
+    case PathState::active:
+      return "active";
+    case PathState::degraded:
+      return "degraded";
+    case PathState::down:
+      return "down";
   }
   return "?";
 }

@@ -13,7 +13,7 @@
 namespace centipede::control {
 
 enum class PathState : uint8_t {
-  probing,   // the peer's echo of our token has not come back from this 4-tuple yet
+  probing,  // the peer's echo of our token has not come back from this 4-tuple yet
   active,
   degraded,  // no echo for `degraded_after` intervals
   down,      // no echo for `down_after` intervals
@@ -29,7 +29,7 @@ struct PathStatus {
   bool configured = false;  // from an endpoint of ours; else learned from a heartbeat
   bool sending = false;     // the policy sends data here now
   PathState state = PathState::probing;
-  std::optional<Duration> rtt;            // smoothed, RFC 6298
+  std::optional<Duration> rtt;  // smoothed, RFC 6298
   std::optional<Duration> rtt_variation;
   std::optional<double> loss_in;   // 0..1, from gaps in the peer's heartbeat numbers
   std::optional<double> loss_out;  // 0..1, from the peer's count of ours

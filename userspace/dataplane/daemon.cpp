@@ -70,7 +70,9 @@ unsigned worker_count(const TunnelConfig& config) {
 class Daemon::Impl {
  public:
   explicit Impl(TunnelConfig config)
-      : config_(std::move(config)), workers_wanted_(worker_count(config_)), udp_buffer_(control_buffers * control_buffer_bytes) {
+      : config_(std::move(config)),
+        workers_wanted_(worker_count(config_)),
+        udp_buffer_(control_buffers * control_buffer_bytes) {
     std::vector<Bytes> buffers;
     for (size_t i = 0; i < control_buffers; ++i) {
       buffers.push_back(Bytes(udp_buffer_).subspan(i * control_buffer_bytes, control_buffer_bytes));
@@ -175,7 +177,8 @@ Result<void> Daemon::Impl::start() {
 
 Result<void> Daemon::Impl::start_xdp() {
   const uint64_t words_per_lane = 1ULL << (config_.window_bits - CP_WINDOW_WORD_SHIFT);
-  const uint64_t wanted = std::max<uint64_t>(config_.peers.size(), 1) * sessions_a_peer * lanes_a_session * words_per_lane;
+  const uint64_t wanted =
+      std::max<uint64_t>(config_.peers.size(), 1) * sessions_a_peer * lanes_a_session * words_per_lane;
   const auto words = static_cast<uint32_t>(std::clamp(wanted, window_words_min, window_words_max));
   const auto max_sessions = static_cast<uint32_t>(std::max<uint64_t>(64, (config_.peers.size() + 4) * sessions_a_peer));
   if (config_.mode == ReceiveMode::udp) {
@@ -200,10 +203,10 @@ Result<void> Daemon::Impl::start_xdp() {
   pool_ = std::make_unique<WindowPool>(program_ ? program_->windows() : std::span(plain_windows_));
   sessions_ = std::make_unique<ReceiveSessions>(
       program_.get(), *pool_,
-      ReceiveSessions::Limits{
-          .workers = workers_wanted_,
-          .slots = program_ ? max_sessions : 0,
-          .words_per_session = static_cast<uint32_t>(words / (std::max<uint64_t>(config_.peers.size(), 1) * sessions_a_peer))});
+      ReceiveSessions::Limits{.workers = workers_wanted_,
+                              .slots = program_ ? max_sessions : 0,
+                              .words_per_session = static_cast<uint32_t>(
+                                  words / (std::max<uint64_t>(config_.peers.size(), 1) * sessions_a_peer))});
   return {};
 }
 
@@ -257,9 +260,9 @@ Result<void> Daemon::Impl::start_uplinks() {
 
 Result<void> Daemon::Impl::configure_interface() {
   const unsigned uplink_mtu = uplinks_->smallest_mtu();
-  mtu_ = config_.mtu != 0                           ? config_.mtu
+  mtu_ = config_.mtu != 0                             ? config_.mtu
          : uplink_mtu < mtu_min + encapsulation_bytes ? mtu_fallback
-                                                    : std::min(uplink_mtu - encapsulation_bytes, mtu_max);
+                                                      : std::min(uplink_mtu - encapsulation_bytes, mtu_max);
   const auto ifindex = static_cast<int>(tun_->interface_index());
   for (const Prefix& address : config_.addresses) {
     if (const auto result = netlink_->add_address(ifindex, address); !result) return result;
@@ -304,7 +307,8 @@ Result<void> Daemon::Impl::run() {
       break;
     }
     const Now now = read_clocks();
-    for (const Ready& one : *ready) serve(one.token, now);
+    for (const Ready& one : *ready)
+      serve(one.token, now);
     if (now.monotonic >= uplinks_->next_retry()) {
       uplinks_->refresh(*netlink_, now.monotonic);
       uplinks_changed(now);
@@ -354,7 +358,8 @@ void Daemon::Impl::serve_socket(control::UplinkId id, const Now& now) {
 
 void Daemon::Impl::serve_mailbox(const Now& now) {
   ControlMailbox::Contents contents = mailbox_->take();
-  for (const StrayDatagram& stray : contents.datagrams) controller_->on_datagram(stray.route, stray.bytes, now);
+  for (const StrayDatagram& stray : contents.datagrams)
+    controller_->on_datagram(stray.route, stray.bytes, now);
   for (ControlMailbox::Task& task : contents.tasks) {
     task();
     uplinks_changed(now);
@@ -363,13 +368,16 @@ void Daemon::Impl::serve_mailbox(const Now& now) {
 
 void Daemon::Impl::uplinks_changed(const Now& now) {
   Uplinks::Changes changes = uplinks_->take_changes();
-  for (const std::string& line : changes.log) log::info("{}", line);
+  for (const std::string& line : changes.log)
+    log::info("{}", line);
   if (changes.sockets) {
     arm_sockets();
     plan_stale_ = true;
   }
-  for (const control::UplinkId id : changes.removed) controller_->remove_uplink(id, now);
-  for (control::Uplink& uplink : changes.updated) controller_->set_uplink(std::move(uplink), now);
+  for (const control::UplinkId id : changes.removed)
+    controller_->remove_uplink(id, now);
+  for (control::Uplink& uplink : changes.updated)
+    controller_->set_uplink(std::move(uplink), now);
 }
 
 void Daemon::Impl::arm_sockets() {
@@ -414,9 +422,12 @@ void Daemon::Impl::carry_out(control::SessionRemoved& removed) {
 
 void Daemon::Impl::carry_out(control::Event& event) {
   switch (event.level) {
-    case control::Event::Level::debug: return log::debug("{}", event.text);
-    case control::Event::Level::info: return log::info("{}", event.text);
-    case control::Event::Level::warning: return log::warning("{}", event.text);
+    case control::Event::Level::debug:
+      return log::debug("{}", event.text);
+    case control::Event::Level::info:
+      return log::info("{}", event.text);
+    case control::Event::Level::warning:
+      return log::warning("{}", event.text);
   }
 }
 
@@ -427,7 +438,8 @@ void Daemon::Impl::publish_plan() {
   plan->sessions = SessionTable(sessions_->entries());
   plan->uplinks = uplinks_->sockets();
   board_.publish(std::move(plan));
-  for (const auto& worker : workers_) worker->wake();
+  for (const auto& worker : workers_)
+    worker->wake();
 }
 
 // ip link delete cp0: there is nothing left to read from, so the tunnel ends.
@@ -441,7 +453,8 @@ Result<void> Daemon::Impl::interface_present() {
 }
 
 Result<void> Daemon::Impl::attach_uplink(const std::string& name) {
-  auto outcome = on_control_thread([this, name] { return uplinks_->add(name, true, *netlink_, read_clocks().monotonic); });
+  auto outcome =
+      on_control_thread([this, name] { return uplinks_->add(name, true, *netlink_, read_clocks().monotonic); });
   return outcome ? *outcome : fail("the tunnel is stopping");
 }
 

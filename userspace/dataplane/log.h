@@ -6,8 +6,8 @@
 namespace centipede::log {
 
 using spdlog::debug;
-using spdlog::info;
 using spdlog::error;
+using spdlog::info;
 
 template <class... Arguments>
 void warning(fmt::format_string<Arguments...> format, Arguments&&... arguments) {

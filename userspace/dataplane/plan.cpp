@@ -10,7 +10,8 @@ SessionTable::SessionTable(std::vector<ReceiveEntry> entries) : entries_(std::mo
   slots_.assign(std::bit_ceil(entries_.size() * 2), empty);
   for (uint32_t index = 0; index < entries_.size(); ++index) {
     size_t slot = entries_[index].sid & (slots_.size() - 1);
-    while (slots_[slot] != empty) slot = (slot + 1) & (slots_.size() - 1);
+    while (slots_[slot] != empty)
+      slot = (slot + 1) & (slots_.size() - 1);
     slots_[slot] = index;
   }
 }

@@ -1,8 +1,8 @@
 // The forwarding plan: all that a worker reads to do its work, immutable, published whole by the control thread.
 //
-// Publishing is a version number that workers compare once a round and, only when it has moved, a shared_ptr copied under
-// a mutex; nothing is locked or counted per packet. An old plan, with the keys and sockets in it, goes when the last
-// worker has moved on. Threading: Plan is immutable; PlanBoard has one publisher and any number of readers.
+// Publishing is a version number that workers compare once a round and, only when it has moved, a shared_ptr copied
+// under a mutex; nothing is locked or counted per packet. An old plan, with the keys and sockets in it, goes when the
+// last worker has moved on. Threading: Plan is immutable; PlanBoard has one publisher and any number of readers.
 #pragma once
 
 #include <centipede/abi.h>

@@ -12,12 +12,7 @@ using crypto::WindowVerdict;
 
 ReceivePipeline::ReceivePipeline(unsigned worker, crypto::AeadProvider& aead, TunQueue tun, CoalesceOptions offloads,
                                  ControlMailbox& control, WorkerCounters& counters)
-    : worker_(worker),
-      aead_(aead),
-      tun_(tun),
-      control_(control),
-      counters_(counters),
-      coalescer_(max_batch, offloads) {
+    : worker_(worker), aead_(aead), tun_(tun), control_(control), counters_(counters), coalescer_(max_batch, offloads) {
   candidates_.reserve(max_batch);
   jobs_.reserve(max_batch);
 }
@@ -33,7 +28,8 @@ void ReceivePipeline::process(const Plan& plan, std::span<const Arrival> arrival
 void ReceivePipeline::process_batch(const Plan& plan, std::span<const Arrival> arrivals) {
   candidates_.clear();
   jobs_.clear();
-  for (const Arrival& arrival : arrivals) admit(plan, arrival);
+  for (const Arrival& arrival : arrivals)
+    admit(plan, arrival);
   open_candidates();
   for (size_t i = 0; i < candidates_.size(); ++i) {
     Candidate& candidate = candidates_[i];
@@ -77,7 +73,8 @@ void ReceivePipeline::open_candidates() {
   for (size_t first = 0; first < candidates_.size();) {
     const ReceiveEntry* entry = candidates_[first].entry;
     size_t last = first + 1;
-    while (last < candidates_.size() && candidates_[last].entry == entry) ++last;
+    while (last < candidates_.size() && candidates_[last].entry == entry)
+      ++last;
     aead_.open(entry->session->receive_key(), std::span(jobs_).subspan(first, last - first));
     first = last;
   }
@@ -125,10 +122,14 @@ control::PathCounters::Row* ReceivePipeline::path_row(const Plan& plan, control:
 void ReceivePipeline::count_refused(const Plan& plan, const Arrival& arrival, const ReceiveEntry& entry,
                                     WindowVerdict verdict) {
   switch (verdict) {
-    case WindowVerdict::fresh: return;
-    case WindowVerdict::too_old: return tally(counters_.too_old);
-    case WindowVerdict::beyond: return tally(counters_.bad_counter);
-    case WindowVerdict::duplicate: break;
+    case WindowVerdict::fresh:
+      return;
+    case WindowVerdict::too_old:
+      return tally(counters_.too_old);
+    case WindowVerdict::beyond:
+      return tally(counters_.bad_counter);
+    case WindowVerdict::duplicate:
+      break;
   }
   tally(counters_.duplicate);
   if (auto* row = path_row(plan, entry.peer, arrival)) control::add_relaxed(row->duplicate_packets, 1);

@@ -3,8 +3,9 @@
 // The order is the point: only a packet that has authenticated changes the window, so a corrupted or forged copy on one
 // link can never suppress the genuine packet on another. Every refusal is one counted reason.
 //
-// Ownership: owns its scratch arrays; borrows the provider, the TUN queue and the counters of its worker. The datagrams'
-// memory is the caller's, is decrypted in place and is free again when process() returns. Threading: one worker.
+// Ownership: owns its scratch arrays; borrows the provider, the TUN queue and the counters of its worker. The
+// datagrams' memory is the caller's, is decrypted in place and is free again when process() returns. Threading: one
+// worker.
 #pragma once
 
 #include <cstdint>
@@ -54,8 +55,10 @@ class ReceivePipeline {
   void deliver(const Plan& plan, const Candidate& candidate, Bytes plaintext);
   void write_out();
   // The counters of the path that an arrival came over; null when it is none of the peer's known paths.
-  [[nodiscard]] control::PathCounters::Row* path_row(const Plan& plan, control::PeerId peer, const Arrival& arrival) const;
-  void count_refused(const Plan& plan, const Arrival& arrival, const ReceiveEntry& entry, crypto::WindowVerdict verdict);
+  [[nodiscard]] control::PathCounters::Row* path_row(const Plan& plan, control::PeerId peer,
+                                                     const Arrival& arrival) const;
+  void count_refused(const Plan& plan, const Arrival& arrival, const ReceiveEntry& entry,
+                     crypto::WindowVerdict verdict);
 
   unsigned worker_;
   crypto::AeadProvider& aead_;

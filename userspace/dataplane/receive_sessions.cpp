@@ -24,7 +24,8 @@ const control::DataPath* path_on(const control::PeerForwarding& peer, control::U
 
 ReceiveSessions::ReceiveSessions(XdpProgram* program, WindowPool& pool, const Limits& limits)
     : program_(program), pool_(pool), limits_(limits) {
-  for (uint32_t slot = limits.slots; slot > 0; --slot) free_slots_.push_back(slot - 1);
+  for (uint32_t slot = limits.slots; slot > 0; --slot)
+    free_slots_.push_back(slot - 1);
 }
 
 bool ReceiveSessions::add(control::PeerId peer, const std::shared_ptr<crypto::Session>& session) {
@@ -38,7 +39,7 @@ bool ReceiveSessions::add(control::PeerId peer, const std::shared_ptr<crypto::Se
   }
   if (!windows) return false;
 
-  Row row{.entry = {.sid = session->local_sid(), .peer = peer,   .session = session, .windows = windows}};
+  Row row{.entry = {.sid = session->local_sid(), .peer = peer, .session = session, .windows = windows}};
   const wire::SessionId sid = row.entry.sid;
   if (program_ != nullptr && !free_slots_.empty()) {
     const uint32_t slot = free_slots_.back();
@@ -70,7 +71,8 @@ void ReceiveSessions::remove(wire::SessionId sid) {
 std::vector<ReceiveEntry> ReceiveSessions::entries() const {
   std::vector<ReceiveEntry> entries;
   entries.reserve(rows_.size());
-  for (const auto& [sid, row] : rows_) entries.push_back(row.entry);
+  for (const auto& [sid, row] : rows_)
+    entries.push_back(row.entry);
   return entries;
 }
 

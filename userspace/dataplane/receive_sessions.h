@@ -1,6 +1,6 @@
-// The receiving sessions of all peers as the data plane keeps them: a stretch of the windows array each, an entry in the
-// `sessions` BPF map (as long as that has room; without one their packets come through the UDP sockets), and what each
-// uplink's XDP program dropped for them. Threading: the control thread.
+// The receiving sessions of all peers as the data plane keeps them: a stretch of the windows array each, an entry in
+// the `sessions` BPF map (as long as that has room; without one their packets come through the UDP sockets), and what
+// each uplink's XDP program dropped for them. Threading: the control thread.
 #pragma once
 
 #include <centipede/abi.h>

@@ -69,7 +69,8 @@ void SendPipeline::packet(const Plan& plan, const VirtioHeader& header, ConstByt
 void SendPipeline::append(const Plan& plan, size_t payload_size) {
   const size_t size = CP_DATA_HEADER_SIZE + payload_size;
   const bool closed = count_ > 0 && end_ - begin_ != count_ * packet_size_;
-  if (count_ > 0 && (closed || size > packet_size_ || count_ == max_train_packets || end_ - begin_ + size > max_train_bytes)) {
+  if (count_ > 0 &&
+      (closed || size > packet_size_ || count_ == max_train_packets || end_ - begin_ + size > max_train_bytes)) {
     send_train(plan);
     begin_ = end_;
   }

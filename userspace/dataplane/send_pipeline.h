@@ -1,9 +1,10 @@
-// From TUN to the paths: route by inner destination, segment, number on this worker's lane, seal once, send the same bytes
-// on every path the policy chose. Packets of one size to one peer are collected into a train, sealed in one batch and
-// handed to each path as one segmented send (UDP_SEGMENT).
+// From TUN to the paths: route by inner destination, segment, number on this worker's lane, seal once, send the same
+// bytes on every path the policy chose. Packets of one size to one peer are collected into a train, sealed in one batch
+// and handed to each path as one segmented send (UDP_SEGMENT).
 //
-// A path that refuses a train costs that path its copies and nothing else: the reason is counted and the heartbeats find
-// out about the path. Ownership: owns its buffers; borrows the provider and counters of its worker. Threading: one worker.
+// A path that refuses a train costs that path its copies and nothing else: the reason is counted and the heartbeats
+// find out about the path. Ownership: owns its buffers; borrows the provider and counters of its worker. Threading: one
+// worker.
 #pragma once
 
 #include <array>

@@ -3,7 +3,8 @@
 //
 // Immutable once open but for its counters; a device that went away and came back gets a new UplinkIo.
 // Ownership: shared by the control thread and the plans; detaches and closes everything with the last reference.
-// Threading: data_socket(k) and worker k's side of each queue belong to worker k, control_socket() to the control thread.
+// Threading: data_socket(k) and worker k's side of each queue belong to worker k, control_socket() to the control
+// thread.
 #pragma once
 
 #include <atomic>

@@ -120,7 +120,8 @@ void Uplinks::show(Slot& slot, const LinkState* link) {
   next.addresses = link == nullptr ? std::vector<IpAddress>{} : link->addresses;
   if (next.usable == slot.shown.usable && next.addresses == slot.shown.addresses) return;
   std::string line = "uplink " + next.name + ": " + (next.usable ? "usable" : "not usable");
-  for (const IpAddress& address : next.addresses) line += " " + address.text();
+  for (const IpAddress& address : next.addresses)
+    line += " " + address.text();
   changes_.log.push_back(std::move(line));
   slot.shown = next;
   std::erase_if(changes_.updated, [&](const control::Uplink& uplink) { return uplink.id == next.id; });

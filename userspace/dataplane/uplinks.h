@@ -1,6 +1,6 @@
-// The table of uplinks: which devices the tunnel is to use, which of them exist now, and the UplinkIo of each. It follows
-// the kernel's links and addresses: a device that vanishes loses its UplinkIo, one that appears (again) gets a new one,
-// and the controller is told of every change. Nothing here takes more than the one uplink it concerns.
+// The table of uplinks: which devices the tunnel is to use, which of them exist now, and the UplinkIo of each. It
+// follows the kernel's links and addresses: a device that vanishes loses its UplinkIo, one that appears (again) gets a
+// new one, and the controller is told of every change. Nothing here takes more than the one uplink it concerns.
 // Threading: the control thread.
 #pragma once
 
@@ -58,7 +58,9 @@ class Uplinks {
 
   [[nodiscard]] Changes take_changes();
   [[nodiscard]] SocketTable sockets() const;
-  [[nodiscard]] UplinkIo* io(control::UplinkId id) const { return id < slots_.size() && slots_[id] ? slots_[id]->io.get() : nullptr; }
+  [[nodiscard]] UplinkIo* io(control::UplinkId id) const {
+    return id < slots_.size() && slots_[id] ? slots_[id]->io.get() : nullptr;
+  }
   [[nodiscard]] std::vector<UplinkStatus> status() const;
   // Of the devices that are there; 0: none.
   [[nodiscard]] unsigned smallest_mtu() const;

@@ -23,7 +23,8 @@ std::shared_ptr<WindowRange> WindowPool::allocate(uint32_t lanes, uint32_t words
   {
     const std::scoped_lock lock(mutex_);
     auto stretch = free_.begin();
-    while (stretch != free_.end() && stretch->second < count) ++stretch;
+    while (stretch != free_.end() && stretch->second < count)
+      ++stretch;
     if (stretch == free_.end()) return nullptr;
     first = stretch->first;
     const uint32_t rest = stretch->second - count;
@@ -31,7 +32,8 @@ std::shared_ptr<WindowRange> WindowPool::allocate(uint32_t lanes, uint32_t words
     if (rest > 0) free_.emplace(first + count, rest);
   }
   // The XDP program may still be reading this memory for a session that has just been removed.
-  for (uint64_t& word : words_.subspan(first, count)) std::atomic_ref(word).store(0, std::memory_order_relaxed);
+  for (uint64_t& word : words_.subspan(first, count))
+    std::atomic_ref(word).store(0, std::memory_order_relaxed);
   return std::make_shared<WindowRange>(*this, first, lanes, words_per_lane);
 }
 

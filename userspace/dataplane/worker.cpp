@@ -75,7 +75,8 @@ class Worker::Loop {
       if (!ready) return;
       if (setup_.board.version() != version_) take_over_plan();
       bool worked = false;
-      for (const Ready& one : *ready) worked |= serve(Token::from(one.token));
+      for (const Ready& one : *ready)
+        worked |= serve(Token::from(one.token));
       sender_.flush(*plan_);
       if (worked) {
         spin_until = monotonic_now() + spin_time;
@@ -93,11 +94,12 @@ class Worker::Loop {
     const std::shared_ptr<const Plan> plan = setup_.board.current();
     for (uint8_t id = 0; id < plan->uplinks.size(); ++id) {
       if (plan->uplinks[id] == plan_->uplinks[id]) continue;
-      if (plan_->uplinks[id]) for_each_source(id, *plan_->uplinks[id], [this](int, const Token& token) {
-          (void)ring_.cancel(token.value());
-        });
+      if (plan_->uplinks[id])
+        for_each_source(id, *plan_->uplinks[id],
+                        [this](int, const Token& token) { (void)ring_.cancel(token.value()); });
       ++generations_[id];
-      if (plan->uplinks[id]) for_each_source(id, *plan->uplinks[id], [this](int fd, const Token& token) { arm(fd, token); });
+      if (plan->uplinks[id])
+        for_each_source(id, *plan->uplinks[id], [this](int fd, const Token& token) { arm(fd, token); });
     }
     plan_ = plan;
   }
@@ -107,14 +109,16 @@ class Worker::Loop {
     bool drained = true;
     for (const auto& uplink : plan_->uplinks) {
       if (!uplink) continue;
-      for (const auto& queue : uplink->queues()) drained &= queue->drained(setup_.index);
+      for (const auto& queue : uplink->queues())
+        drained &= queue->drained(setup_.index);
     }
     return drained ? Duration::max() : Duration(milliseconds(1));
   }
 
   template <class Visit>
   void for_each_source(uint8_t id, UplinkIo& uplink, Visit visit) {
-    visit(uplink.data_socket(setup_.index).fd(), Token{.source = Source::udp, .uplink = id, .generation = generations_[id]});
+    visit(uplink.data_socket(setup_.index).fd(),
+          Token{.source = Source::udp, .uplink = id, .generation = generations_[id]});
     for (size_t queue = 0; queue < uplink.queues().size(); ++queue) {
       visit(uplink.queues()[queue]->fd(setup_.index), Token{.source = Source::xsk,
                                                             .uplink = id,
@@ -136,7 +140,8 @@ class Worker::Loop {
         return worked;
       }
       case Source::udp:
-      case Source::xsk: break;
+      case Source::xsk:
+        break;
     }
     UplinkIo* uplink = plan_->uplinks[token.uplink].get();
     if (uplink == nullptr || token.generation != generations_[token.uplink]) return false;

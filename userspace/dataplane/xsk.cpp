@@ -62,7 +62,8 @@ XskQueue::XskQueue() : rings_(std::make_unique<Rings>()) {}
 XskQueue::~XskQueue() {
   const BpfLog log;
   // The kernel takes a closed socket out of the map. Doing it here by key could hit the sockets of a successor.
-  for (const auto& socket : sockets_) xsk_socket__delete(socket->socket);
+  for (const auto& socket : sockets_)
+    xsk_socket__delete(socket->socket);
   (void)xsk_umem__delete(umem_);
   if (memory_ != nullptr) munmap(memory_, size_t{frames_} * frame_size_);
 }

@@ -17,7 +17,8 @@ import sys
 import time
 
 ETH_P_ALL = 3
-COUNTER_LIMIT = 1 << 48
+COUNTER_LIMIT = 1 << 37  # CP_COUNTER_LIMIT, and the lengths of handshake messages: include/centipede/wire.h
+MESSAGES = {"initiation": (1, 216), "response": (2, 184), "cookie": (3, 72)}
 BURST = 50  # datagrams, then a pause: a flood of interrupts is not what is tested
 
 
@@ -58,7 +59,7 @@ def body(low=16, high=1400):
 def forge(kind, sid, genuine):
     lane = random.randrange(2)
     if kind == "far_future":
-        return number(lane, random.randrange(1 << 30, COUNTER_LIMIT)) + sid + body()
+        return number(lane, random.randrange(1 << 20, COUNTER_LIMIT)) + sid + body()
     if kind == "near_future":  # the very numbers that the sender will use next
         return number(genuine >> 56 & 0x7F, (genuine & (COUNTER_LIMIT - 1)) + random.randrange(5000)) + sid + body()
     if kind == "past_limit":
@@ -69,8 +70,11 @@ def forge(kind, sid, genuine):
         return number(127, random.randrange(COUNTER_LIMIT)) + sid + body()
     if kind == "session":
         return number(lane, random.randrange(1 << 20)) + os.urandom(8) + body()
+    if kind in MESSAGES:
+        code, size = MESSAGES[kind]
+        return struct.pack("!BB6x", 0x80 | code, 1) + os.urandom(size - 8)
     if kind == "handshake":
-        return bytes([0x80 | random.randrange(128)]) + os.urandom(random.choice((215, 183, 71, random.randrange(1400))))
+        return bytes([0x80 | random.randrange(128)]) + body(0)
     if kind == "short":
         return (number(lane, 1) + sid + os.urandom(32))[:random.randrange(48)]
     if kind == "noise":

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """Sends ICMP echo requests at a fixed interval until it is told to end, and says exactly what came back.
 
-pinger.py ADDRESS INTERVAL_S [SIZE]. On SIGINT or SIGTERM it stops sending, waits up to 2 s for what is under way and
-prints {"sent", "received", "duplicates", "damaged", "longest_gap_s"}: the gap is the longest time between two sendings
+pinger.py ADDRESS INTERVAL_S AT_LEAST [SIZE]. On SIGINT or SIGTERM, but not before AT_LEAST requests, it stops sending,
+waits up to 2 s for what is under way and prints {"sent", "received", "duplicates", "damaged", "longest_gap_s"}: the gap is the longest time between two sendings
 that were answered, with a lost one between them. Unlike ping(8) it leaves no doubt about the packets of the last moment.
 """
 
@@ -30,7 +30,7 @@ def checksum(data):
 
 
 class Pinger:
-    def __init__(self, address, interval, size):
+    def __init__(self, address, interval, at_least, size):
         self.v6 = ipaddress.ip_address(address).version == 6
         family, protocol = (socket.AF_INET6, socket.IPPROTO_ICMPV6) if self.v6 else (socket.AF_INET, socket.IPPROTO_ICMP)
         self.socket = socket.socket(family, socket.SOCK_RAW, protocol)
@@ -38,6 +38,7 @@ class Pinger:
         self.socket.setblocking(False)
         self.address = address
         self.interval = interval
+        self.at_least = at_least
         self.filler = os.urandom(max(0, size - 8))
         self.identifier = os.getpid() & 0xFFFF
         self.sent_at = []
@@ -93,7 +94,7 @@ class Pinger:
 
     def run(self):
         due = time.monotonic()
-        while self.running:
+        while self.running or len(self.sent_at) < self.at_least:
             now = time.monotonic()
             if now >= due:
                 self.send(now)
@@ -122,7 +123,7 @@ class Pinger:
 
 
 if __name__ == "__main__":
-    pinger = Pinger(sys.argv[1], float(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else 56)
+    pinger = Pinger(sys.argv[1], float(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]) if len(sys.argv) > 4 else 56)
     print("ready", flush=True)
     pinger.run()
     print(json.dumps(pinger.report()), flush=True)

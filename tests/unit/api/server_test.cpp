@@ -174,7 +174,15 @@ TEST_F(ServerTest, hostile_bodies_are_answered_with_400_and_change_nothing) {
   }
   const std::string multipart = "Content-Type: multipart/form-data; boundary=x\r\n";
   EXPECT_EQ(status_code(raw(post("/v1/uplinks", "--x\r\n", multipart))), 400);
-  EXPECT_EQ(status_code(raw(post("/v1/uplinks", "\x1f\x8b", "Content-Encoding: gzip\r\n"))), 400);
+  // A genuine body, packed: what unpacks could be a thousand times longer than what was sent.
+  const std::string packed(
+      "\x1f\x8b\x08\x00\x00\x00\x00\x00"
+      "\x02\x03\xab\x56\xca\x4b\xcc\x4d"
+      "\x55\xb2\x52\x50\x4a\x2d\xc9\x30"
+      "\x50\xaa\x05\x00\x69\xa8\x6f\x1c"
+      "\x10\x00\x00\x00",
+      36);
+  EXPECT_EQ(status_code(raw(post("/v1/uplinks", packed, "Content-Encoding: gzip\r\n"))), 400);
   EXPECT_TRUE(tunnel_.uplinks().empty());
 }
 

@@ -35,11 +35,13 @@ TEST(TunnelLock, of_many_that_try_at_once_never_two_hold_it) {
   std::vector<std::thread> threads;
   for (int i = 0; i < 8; ++i) {
     threads.emplace_back([&] {
-      for (int round = 0; round < 500; ++round) {
+      for (int round = 0; round < 3000; ++round) {
         auto lock = TunnelLock::try_acquire(folder.path(), "cp0");
         if (!lock || !*lock) continue;
         if (++holders > 1) two = true;
         ++held;
+        for (int turn = 0; turn < 20; ++turn)
+          std::this_thread::yield();  // time for another to come in wrongly
         --holders;
       }
     });

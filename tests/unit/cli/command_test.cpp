@@ -140,6 +140,7 @@ TEST_F(CommandTest, wrong_usage_is_2_and_says_so_and_help_and_version_are_0) {
     EXPECT_THAT(outcome.err, HasSubstr("--help"));
     EXPECT_TRUE(outcome.out.empty());
   }
+  EXPECT_THAT(run({"bogus"}).err, HasSubstr("\"bogus\""));
   const Outcome version = run({"--version"});
   EXPECT_EQ(version.code, 0);
   EXPECT_THAT(version.out, testing::StartsWith("centipede 0."));

@@ -5,7 +5,9 @@
 namespace centipede::control {
 namespace {
 
-Prefix net(const char* text) { return *Prefix::parse(text); }
+Prefix net(const char* text) {
+  return *Prefix::parse(text);
+}
 
 std::optional<PeerId> look_up(const AllowedIps& table, const char* text) {
   const IpAddress address = *IpAddress::parse(text);
@@ -21,10 +23,14 @@ TEST(AllowedIps, EmptyTableKnowsNobody) {
 TEST(AllowedIps, LongestPrefixWinsInEitherOrderOfInsertion) {
   for (const bool wide_first : {true, false}) {
     AllowedIps table;
-    if (wide_first) { EXPECT_TRUE(table.insert(net("10.0.0.0/8"), 1)); }
+    if (wide_first) {
+      EXPECT_TRUE(table.insert(net("10.0.0.0/8"), 1));
+    }
     EXPECT_TRUE(table.insert(net("10.1.0.0/16"), 2));
     EXPECT_TRUE(table.insert(net("10.1.2.3/32"), 3));
-    if (!wide_first) { EXPECT_TRUE(table.insert(net("10.0.0.0/8"), 1)); }
+    if (!wide_first) {
+      EXPECT_TRUE(table.insert(net("10.0.0.0/8"), 1));
+    }
     EXPECT_EQ(look_up(table, "10.9.9.9"), 1U);
     EXPECT_EQ(look_up(table, "10.1.9.9"), 2U);
     EXPECT_EQ(look_up(table, "10.1.2.3"), 3U);

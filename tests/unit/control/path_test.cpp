@@ -11,7 +11,7 @@ namespace {
 void connect_two_links(Network& network, Policy policy = Policy::redundant) {
   network.add_host();
   network.add_host();
-  for (const size_t host : {0, 1}) {
+  for (const size_t host : {size_t{0}, size_t{1}}) {
     const std::string last = std::to_string(host + 1);
     network.set_uplink(host, 0, {"10.1.0." + last}, 0);
     network.set_uplink(host, 1, {"10.2.0." + last}, 1);
@@ -26,7 +26,8 @@ bool same_link(const Packet& packet) {
 
 std::set<std::string> sending_to(const Network& network, size_t host) {
   std::set<std::string> remotes;
-  for (const DataPath& path : network.peer(host)->send_paths) remotes.insert(path.remote.text());
+  for (const DataPath& path : network.peer(host)->send_paths)
+    remotes.insert(path.remote.text());
   return remotes;
 }
 
@@ -60,7 +61,9 @@ TEST(Path, OneOfTwoLinksCutLeavesTheOtherAloneAndRejoins) {
   Network network;
   connect_two_links(network);
   bool cut = false;
-  network.on_packet = [&](Packet& packet) { return same_link(packet) && !(cut && packet.source.address.bytes()[1] == 1); };
+  network.on_packet = [&](Packet& packet) {
+    return same_link(packet) && !(cut && packet.source.address.bytes()[1] == 1);
+  };
   network.run_for(seconds(3));
   const std::set<std::string> both{"10.1.0.2:5820", "10.2.0.2:5820"};
   ASSERT_EQ(sending_to(network, 0), both);
@@ -145,7 +148,8 @@ TEST(Path, TenThousandFakeAddressesMakeAtMostSixteenPathsAndGetNoData) {
       return false;
     if (packet.destination.address.bytes()[0] == 198) bytes[packet.destination.text()].second += packet.bytes.size();
     // Somebody on link 0 gives every heartbeat a new source.
-    if (packet.from == 0 && packet.is_control_lane() && packet.source.address.bytes()[1] == 1 && network.now > Instant(seconds(1005))) {
+    if (packet.from == 0 && packet.is_control_lane() && packet.source.address.bytes()[1] == 1 &&
+        network.now > Instant(seconds(1005))) {
       const uint8_t fake[4] = {198, 18, static_cast<uint8_t>(fakes >> 8), static_cast<uint8_t>(fakes)};
       ++fakes;
       packet.source.address = IpAddress::v4(fake);
@@ -168,7 +172,8 @@ TEST(Path, TenThousandFakeAddressesMakeAtMostSixteenPathsAndGetNoData) {
   EXPECT_GT(fakes, 10'000U);
   EXPECT_LE(most_paths, 16U);
   EXPECT_GT(network.controller(1).counters().path_limit, 100U);
-  for (const auto& [address, count] : bytes) ASSERT_LE(count.second, 3 * count.first) << address;
+  for (const auto& [address, count] : bytes)
+    ASSERT_LE(count.second, 3 * count.first) << address;
 }
 
 // What a peer that lies could send: sealed with the true session.
@@ -236,8 +241,8 @@ TEST(Path, NatRebindingMovesThePathAndLeavesNoGhost) {
   ASSERT_EQ(sending_to(network, 1), std::set<std::string>{"203.0.113.1:40000"});
   const auto session = network.session(1);
   outside = 50'000;
-  EXPECT_TRUE(network.run_until(
-      [&] { return sending_to(network, 1) == std::set<std::string>{"203.0.113.1:50000"}; }, seconds(1)));
+  EXPECT_TRUE(network.run_until([&] { return sending_to(network, 1) == std::set<std::string>{"203.0.113.1:50000"}; },
+                                seconds(1)));
   EXPECT_EQ(network.status(1).paths.size(), 1U);
   network.run_for(seconds(3));
   EXPECT_EQ(network.session(1), session);
@@ -257,7 +262,8 @@ TEST(Path, RoamingFromV4ToV6AndBackKeepsTheSession) {
   ASSERT_EQ(sending_to(network, 1), std::set<std::string>{"10.1.0.1:5820"});
   network.set_uplink(0, 0, {"2001:db8::1"});
   EXPECT_EQ(network.peer(0)->paths.size(), 1U) << "the old path vanishes with its address";
-  EXPECT_TRUE(network.run_until([&] { return sending_to(network, 1).contains("[2001:db8::1]:5820"); }, milliseconds(100)));
+  EXPECT_TRUE(
+      network.run_until([&] { return sending_to(network, 1).contains("[2001:db8::1]:5820"); }, milliseconds(100)));
   network.run_for(seconds(4));
   EXPECT_EQ(sending_to(network, 1), std::set<std::string>{"[2001:db8::1]:5820"});
   network.set_uplink(0, 0, {"10.1.0.7"});
@@ -273,7 +279,8 @@ TEST(Path, UplinkTakenOutTakesOnlyItsOwnPaths) {
   network.run_for(seconds(3));
   network.remove_uplink(0, 0);
   EXPECT_EQ(sending_to(network, 0), std::set<std::string>{"10.2.0.2:5820"});
-  for (const DataPath& path : network.peer(0)->paths) EXPECT_EQ(path.uplink, 1);
+  for (const DataPath& path : network.peer(0)->paths)
+    EXPECT_EQ(path.uplink, 1);
   network.set_uplink(0, 0, {"10.1.0.9"});
   EXPECT_TRUE(network.run_until([&] { return sending_to(network, 0).size() == 2; }, milliseconds(100)));
 }
@@ -282,7 +289,9 @@ TEST(Path, BackupFailsOverAtOnceAndComesBackAfterTwoSeconds) {
   Network network;
   connect_two_links(network, Policy::backup);
   bool cut = false;
-  network.on_packet = [&](Packet& packet) { return same_link(packet) && !(cut && packet.source.address.bytes()[1] == 1); };
+  network.on_packet = [&](Packet& packet) {
+    return same_link(packet) && !(cut && packet.source.address.bytes()[1] == 1);
+  };
   network.run_for(seconds(5));
   const std::set<std::string> first{"10.1.0.2:5820"}, second{"10.2.0.2:5820"};
   ASSERT_EQ(sending_to(network, 0), first);
@@ -334,14 +343,16 @@ TEST(Path, SixteenCandidatesAtMostAndEveryUplinkIsAmongThem) {
   network.add_host();
   for (UplinkId id = 0; id < 5; ++id) {
     std::vector<std::string> addresses;
-    for (int last = 1; last <= 5; ++last) addresses.push_back("10." + std::to_string(id) + ".0." + std::to_string(last));
+    for (int last = 1; last <= 5; ++last)
+      addresses.push_back("10." + std::to_string(id) + ".0." + std::to_string(last));
     network.set_uplink(0, id, addresses);
   }
   network.add_peer(0, 1, {at("192.0.2.1"), at("192.0.2.2")});
   const PeerStatus status = network.status(0);
   EXPECT_EQ(status.paths.size(), 16U);
   std::set<UplinkId> uplinks;
-  for (const PathStatus& path : status.paths) uplinks.insert(path.uplink);
+  for (const PathStatus& path : status.paths)
+    uplinks.insert(path.uplink);
   EXPECT_EQ(uplinks.size(), 5U);
 }
 
@@ -356,7 +367,9 @@ TEST(Path, WhatOnlyOnePathDeliveredIsALowerBound) {
   add_relaxed(peer->send_paths[1].counters->row(0).duplicate_packets, 60);
   peer->send_paths[1].counters->dropped_early.store(10);
   const PeerStatus status = network.status(0);
-  const auto row = [&](size_t index) { return *std::ranges::find(status.paths, peer->send_paths[index].id, &PathStatus::id); };
+  const auto row = [&](size_t index) {
+    return *std::ranges::find(status.paths, peer->send_paths[index].id, &PathStatus::id);
+  };
   EXPECT_EQ(row(0).only_here, 30U);
   EXPECT_EQ(row(1).only_here, 0U);
   EXPECT_EQ(row(1).duplicates_early, 10U);

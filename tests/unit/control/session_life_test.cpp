@@ -151,7 +151,8 @@ TEST(SessionLife, ReplayedCloseOfAnOldSessionEndsNothing) {
   network.restart(0);
   network.add_peer(0, 1, {at("10.1.0.2")});
   ASSERT_TRUE(network.run_until([&] { return network.agreed(); }, seconds(5)));
-  for (const Packet& packet : closes) network.deliver(packet);
+  for (const Packet& packet : closes)
+    network.deliver(packet);
   EXPECT_TRUE(network.agreed());
 }
 

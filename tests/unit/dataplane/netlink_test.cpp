@@ -76,6 +76,7 @@ TEST_F(NetlinkTest, reports_index_flags_mtu_and_addresses_of_both_families) {
     ASSERT_TRUE(run("ip link set left up mtu 1380 && ip link set right up"));
     ASSERT_TRUE(run("ip addr add 192.0.2.1/24 dev left && ip addr add 2001:db8::1/64 dev left nodad"));
     ASSERT_TRUE(run("ip addr add 192.0.2.77/24 dev right"));
+    ASSERT_TRUE(run("ip addr add fe80::77/64 dev left nodad"));
     const LinkState state = state_of(netlink, "left");
     EXPECT_GT(state.ifindex, 0);
     EXPECT_EQ(state.name, "left");

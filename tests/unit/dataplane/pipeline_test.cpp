@@ -67,7 +67,8 @@ class PipelineTest : public testing::Test {
       plan.forwarding.peers.push_back(peer);
     }
     windows = pool.allocate(2, window_words);
-    plan.sessions = SessionTable({{.sid = receiving->local_sid(), .peer = sender_peer, .session = receiving, .windows = windows}});
+    plan.sessions =
+        SessionTable({{.sid = receiving->local_sid(), .peer = sender_peer, .session = receiving, .windows = windows}});
     const int fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
     ASSERT_GE(fd, 0);
     sink.reset(fd);
@@ -153,7 +154,8 @@ TEST_F(PipelineTest, far_future_forged_numbers_lose_0_of_4096_genuine_packets) {
 TEST_F(PipelineTest, a_gap_of_2_to_the_20_goes_on) {
   receive(sealed({0, 1}, inner));
   const uint64_t after = (1 << 20) + 1;
-  for (uint64_t counter = after; counter < after + 1000; ++counter) receive(sealed({0, counter}, inner));
+  for (uint64_t counter = after; counter < after + 1000; ++counter)
+    receive(sealed({0, counter}, inner));
   EXPECT_EQ(counters.delivered, 1001U);
   EXPECT_EQ(counters.too_old, 0U);
 }
@@ -175,7 +177,8 @@ TEST_F(PipelineTest, copies_racing_on_two_workers_are_delivered_exactly_once_ove
       }
       // Both copies of a batch meet: neither worker runs ahead of the other.
       turn[worker].store(first + batch);
-      while (turn[1 - worker].load() < first + batch) std::this_thread::yield();
+      while (turn[1 - worker].load() < first + batch)
+        std::this_thread::yield();
       pipeline.process(plan, arrivals);
     }
   };
@@ -191,7 +194,7 @@ TEST_F(PipelineTest, copies_racing_on_two_workers_are_delivered_exactly_once_ove
 }
 
 TEST_F(PipelineTest, a_spoofed_inner_source_is_dropped_and_counted) {
-  receive(sealed({0, 1}, ip_packet("10.10.0.9", "10.10.0.2", 64)));   // another peer's address
+  receive(sealed({0, 1}, ip_packet("10.10.0.9", "10.10.0.2", 64)));  // another peer's address
   receive(sealed({0, 2}, ip_packet("10.99.0.1", "10.10.0.2", 64)));  // nobody's
   receive(sealed({0, 3}, inner));
   EXPECT_EQ(counters.bad_source, 2U);
@@ -234,7 +237,8 @@ TEST_F(PipelineTest, random_datagrams_are_each_counted_once_and_never_delivered)
   uint64_t offered = 0;
   for (int round = 0; round < 100'000; ++round) {
     std::vector<uint8_t> datagram(random() % 120);
-    for (uint8_t& byte : datagram) byte = static_cast<uint8_t>(random());
+    for (uint8_t& byte : datagram)
+      byte = static_cast<uint8_t>(random());
     if (round % 2 == 0 && datagram.size() >= CP_DATA_HEADER_SIZE) {  // a true session, so that it gets further
       datagram[0] &= 1;
       store_be<uint64_t>(datagram.data() + CP_OFFSET_SID, receiving->local_sid());
@@ -245,8 +249,8 @@ TEST_F(PipelineTest, random_datagrams_are_each_counted_once_and_never_delivered)
   }
   offered -= mailbox.take().datagrams.size();
   EXPECT_EQ(counters.delivered, 0U);
-  EXPECT_EQ(counters.malformed + counters.unknown_session + counters.bad_lane + counters.bad_counter + counters.too_old +
-                counters.duplicate + counters.bad_tag,
+  EXPECT_EQ(counters.malformed + counters.unknown_session + counters.bad_lane + counters.bad_counter +
+                counters.too_old + counters.duplicate + counters.bad_tag,
             offered);
 }
 
@@ -265,7 +269,8 @@ class SendPipelineTest : public PipelineTest {
 
 TEST_F(SendPipelineTest, one_seal_a_packet_whatever_the_number_of_paths) {
   SendPipeline sender(0, 1420, *aead, counters);
-  for (int i = 0; i < 1000; ++i) sender.packet(plan, {}, to_peer);
+  for (int i = 0; i < 1000; ++i)
+    sender.packet(plan, {}, to_peer);
   sender.flush(plan);
   EXPECT_EQ(counters.sealed, 1000U);
   EXPECT_EQ(sending->packets_sealed(), 1000U);
@@ -296,7 +301,8 @@ TEST_F(SendPipelineTest, what_has_nowhere_to_go_is_counted_by_reason) {
 TEST_F(SendPipelineTest, packets_of_changing_size_all_get_numbers_of_their_own) {
   SendPipeline sender(1, 1420, *aead, counters);
   std::mt19937 random(3);
-  for (int i = 0; i < 5000; ++i) sender.packet(plan, {}, ip_packet("10.10.0.2", "10.10.0.1", random() % 1400));
+  for (int i = 0; i < 5000; ++i)
+    sender.packet(plan, {}, ip_packet("10.10.0.2", "10.10.0.1", random() % 1400));
   sender.flush(plan);
   EXPECT_EQ(counters.sealed, 5000U);
   EXPECT_EQ(sending->take_counters(1, 1), 5000U);

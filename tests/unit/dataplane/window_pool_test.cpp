@@ -40,7 +40,8 @@ TEST(WindowPool, neighbours_grow_together_again_in_whatever_order_they_come_back
   WindowPool pool(memory);
   for (int round = 0; round < 200; ++round) {
     std::vector<std::shared_ptr<WindowRange>> ranges;
-    while (auto range = pool.allocate(1 + random() % 4, 16)) ranges.push_back(std::move(range));
+    while (auto range = pool.allocate(1 + random() % 4, 16))
+      ranges.push_back(std::move(range));
     std::ranges::shuffle(ranges, random);
     ranges.clear();
     ASSERT_TRUE(pool.allocate(1, 1024)) << "round " << round;
@@ -51,7 +52,8 @@ TEST(SessionTable, finds_every_session_and_no_other) {
   std::mt19937_64 random(9);
   for (const size_t count : {0U, 1U, 2U, 3U, 100U, 1000U}) {
     std::vector<ReceiveEntry> entries(count);
-    for (ReceiveEntry& entry : entries) entry.sid = random() & ~uint64_t{0xff};  // colliding low bits
+    for (ReceiveEntry& entry : entries)
+      entry.sid = random() & ~uint64_t{0xff};  // colliding low bits
     const SessionTable table(entries);
     for (const ReceiveEntry& entry : entries) {
       ASSERT_NE(table.find(entry.sid), nullptr);
