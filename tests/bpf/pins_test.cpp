@@ -113,6 +113,9 @@ TEST_F(PinsTest, after_kill_9_the_next_daemon_starts_at_once_and_finds_nothing_i
     EXPECT_TRUE(attached->native());
   }
   EXPECT_FALSE(fs::exists(pins));
+  uint32_t left = 0;
+  EXPECT_EQ(bpf_xdp_query_id(static_cast<int>(wire->ifindex()), 0, &left), 0);
+  EXPECT_EQ(left, 0U) << "a program of one of the killed ones is still on the device";
 }
 
 TEST_F(PinsTest, removing_one_tunnels_leftovers_leaves_another_alone) {

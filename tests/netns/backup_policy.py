@@ -38,7 +38,8 @@ def main():
         wait_for("both send on wlan0", lambda: sending(laptop) == ["wlan0"] == sending(office))
         took = time.monotonic() - start
         report = pings.end()
-        check(report["longest_gap_s"] <= BOUND_S, f"eth0 cut: wlan0 took over after {took:.2f} s, {describe_pings(report)}")
+        check(report["longest_gap_s"] <= BOUND_S, 
+              f"eth0 cut: wlan0 took over after {took:.2f} s, {describe_pings(report)}")
 
         pings = laptop.host.pinging("10.10.0.2", 0.002, 200)
         start = time.monotonic()

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""What goes wrong at the start is said in one line with a way out and a fitting exit code, and nothing is left behind."""
+"""What goes wrong at the start is said in one line, with a way out and the right exit code; nothing is left behind."""
 
 import signal
 import subprocess
@@ -21,7 +21,8 @@ def fails(tunnel, code, what, *mentions, words=("attach", "eth0"), prefix=(), po
     answer = tunnel.host.run(*prefix, CENTIPEDE, *words, "-i", "cp0", check=False, timeout=20)
     text = (answer.stdout + answer.stderr).strip()
     last = text.splitlines()[-1] if text else ""
-    check(answer.returncode == code and all(word in text for word in mentions), f"{what}: exit code {answer.returncode}: {last}")
+    check(answer.returncode == code and all(word in text for word in mentions),
+          f"{what}: exit code {answer.returncode}: {last}")
     tunnel.nothing_left(port_free)
 
 
@@ -48,7 +49,8 @@ def main():
         fails(laptop, 1, "a missing uplink", "missing0", "no such device", words=("attach", "missing0"))
         fails(laptop, 2, "no uplinks at all", "uplinks", words=("attach",))
         fails(laptop, 2, "a wrong option", "--help", words=("attach", "--wrong"))
-        fails(laptop, 1, "not root", "root", prefix=("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"))
+        nobody = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups")
+        fails(laptop, 1, "not root", "root", prefix=nobody)
 
         holder = laptop.host.start(PYTHON, "-c", HOLD_PORT, stdout=subprocess.PIPE)
         check_quietly(holder.stdout.readline() == "ready\n", "the port is held")

@@ -199,7 +199,8 @@ class Tunnel:
 
     def status_or_none(self):
         if self.daemon.poll() is not None:
-            raise AssertionError(f"{self.host.name}: attach ended with {self.daemon.returncode}: {self.log.read_text()}")
+            code = self.daemon.returncode
+            raise AssertionError(f"{self.host.name}: attach ended with {code}: {self.log.read_text()}")
         answer = self.host.centipede("status", "-i", self.name, "--json", check=False)
         return json.loads(answer.stdout) if answer.returncode == 0 else None
 
@@ -233,7 +234,8 @@ class Tunnel:
     def nothing_left(self, port_free=True):
         """No device, program, pin, socket or bound port of this tunnel."""
         links = self.host.run("ip", "-d", "link").stdout
-        check_quietly(self.name not in links and "xdp" not in links, f"{self.host.name}: interface or XDP left: {links}")
+        check_quietly(self.name not in links and "xdp" not in links,
+                      f"{self.host.name}: interface or XDP left: {links}")
         left = self.host.run("find", "/sys/fs/bpf", "/run/centipede", "-mindepth", "1").stdout.split()
         left = [path for path in left if not path.endswith((".lock", ".debug")) and path != "/sys/fs/bpf/centipede"]
         check_quietly(left == [], f"{self.host.name}: left in bpffs and /run: {left}")
@@ -299,6 +301,13 @@ class Bed:
         report = json.loads(client.run("iperf3", "-c", address, "-J", *options).stdout)
         listener.wait(10)
         return report
+
+    def flow(self, client, server, address, count, rate, flows=1, size=100):
+        """`count` numbered UDP datagrams from one host to `address` of another: what arrived (programs/flow.py)."""
+        receiver = server.program("flow", "receive", address, 7000)
+        client.call("flow", "send", address, 7000, count, rate, flows, size)
+        receiver.send_signal(signal.SIGINT)
+        return json.loads(receiver.communicate(timeout=10)[0])
 
     def pair(self, endpoints=("10.1.0.2:5820", "10.2.0.2:5820"), **options):
         """laptop calls office over both links; tunnels configured, not started."""

@@ -3,7 +3,7 @@
 
 import sys
 
-from bed import MODE, PROGRAMS, PYTHON, Bed, check, check_quietly, json, wait_for, subprocess
+from bed import MODE, PROGRAMS, PYTHON, Bed, check, check_quietly, json, run, wait_for
 
 KINDS = ("far_future", "near_future", "past_limit", "lane", "control", "session", "initiation", "response", "cookie",
          "handshake", "short", "noise")
@@ -17,9 +17,8 @@ ENDS = {"office": ("eth0-a", "eth0-b"), "laptop": ("eth0-b", "eth0-a")}  # towar
 
 def attack(bed, victim, count, *kinds):
     """From the wire's end of a link, so that it arrives where the genuine peer's datagrams do."""
-    words = ["ip", "netns", "exec", f"{bed.name}-wire", PYTHON, PROGRAMS / "attacker.py", *ENDS[victim.host.name], 5820, count, *kinds]
-    process = subprocess.run([str(word) for word in words], capture_output=True, text=True, check=True)
-    return json.loads(process.stdout)
+    attacker = (PYTHON, PROGRAMS / "attacker.py", *ENDS[victim.host.name], 5820, count, *kinds)
+    return json.loads(run("ip", "netns", "exec", f"{bed.name}-wire", *attacker).stdout)
 
 
 def refused(tunnel):

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""One of two links fails, comes back, then the other: not one packet is lost. Cut silently, then with loss of carrier."""
+"""One of two links fails, comes back, then the other: not one packet is lost. Silently, then with loss of carrier."""
 
 import sys
 import time

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""An uplink's device vanishes and comes back with another address, on each side: it rejoins by itself, nothing is lost."""
+"""An uplink's device vanishes and comes back, on the laptop with a new address: it rejoins, nothing is lost."""
 
 import sys
 

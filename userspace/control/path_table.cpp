@@ -7,6 +7,7 @@ namespace {
 
 constexpr size_t max_paths = 16;
 constexpr size_t max_unvalidated = 8;
+constexpr size_t max_lost = 8;
 constexpr Duration unvalidated_life = seconds(10);
 constexpr Duration unvalidated_grace = seconds(3);  // before a newer unvalidated path may take its place
 
@@ -86,6 +87,7 @@ Path& PathTable::add(Context& context, const Route& route, bool configured, Inst
 }
 
 PathTable::Change PathTable::refresh(Context& context, const std::vector<Endpoint>& endpoints, Instant now) {
+  remember_lost(context);
   Change change = drop_if(context, "gone with its address",
                           [&](const Path& path) { return !starts_here(context.uplinks, path.route()); });
   for (const Route& route : candidates(context.uplinks, endpoints)) {
@@ -97,7 +99,36 @@ PathTable::Change PathTable::refresh(Context& context, const std::vector<Endpoin
     add(context, route, true, now);
     change.added = true;
   }
+  if (probe_lost(context, now)) change.added = true;
   return change;
+}
+
+void PathTable::remember_lost(const Context& context) {
+  for (const auto& path : paths_) {
+    if (path->configured() || !path->was_validated() || starts_here(context.uplinks, path->route())) continue;
+    const Place place{path->route().uplink, path->route().remote};
+    std::erase(lost_, place);
+    if (lost_.size() == max_lost) lost_.erase(lost_.begin());
+    lost_.push_back(place);
+  }
+}
+
+bool PathTable::probe_lost(Context& context, Instant now) {
+  bool added = false;
+  std::erase_if(lost_, [&](const Place& place) {
+    const auto uplink = context.uplinks.find(place.uplink);
+    if (uplink == context.uplinks.end() || !uplink->second.usable) return false;
+    const auto& addresses = uplink->second.addresses;
+    const auto local = std::ranges::find_if(
+        addresses, [&](const IpAddress& address) { return reachable_in_principle(address, place.remote.address); });
+    if (local == addresses.end()) return false;
+    const Route route{place.uplink, *local, place.remote};
+    if (find(route) != nullptr) return true;
+    if (paths_.size() >= max_paths && !make_room(now)) return false;
+    add(context, route, false, now).trust_remote();
+    return added = true;
+  });
+  return added;
 }
 
 // An unvalidated path first, then the learned one that has been down for longest.
@@ -164,6 +195,7 @@ Instant PathTable::next_expiry(Duration long_down) const {
 
 void PathTable::drop_learned() {
   std::erase_if(paths_, [](const auto& path) { return !path->configured(); });
+  lost_.clear();
 }
 
 bool PathTable::any_up() const {

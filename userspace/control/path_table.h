@@ -49,7 +49,17 @@ class PathTable {
   template <class Condition>
   Change drop_if(const Context& context, const char* why, Condition condition);
 
+  void remember_lost(const Context& context);
+  bool probe_lost(Context& context, Instant now);
+
+  struct Place {
+    UplinkId uplink;
+    Endpoint remote;
+    bool operator==(const Place&) const = default;
+  };
+
   std::vector<std::unique_ptr<Path>> paths_;
+  std::vector<Place> lost_;  // oldest first
   uint16_t last_id_ = 0;
   TokenBucket learned_{seconds(1), 4};
 };

@@ -8,8 +8,11 @@
 #include <unistd.h>
 #include <xdp/libxdp.h>
 
+#include <algorithm>
+#include <array>
 #include <charconv>
 #include <filesystem>
+#include <span>
 #include <system_error>
 #include <utility>
 
@@ -47,16 +50,39 @@ uint32_t pinned_map_id(const std::string& path) {
   return info.id;
 }
 
-// A program that a dead daemon attached through the dispatcher: out of the dispatcher, if it is still in there.
+bool uses_map(int program_fd, uint32_t map_id) {
+  std::array<uint32_t, 64> maps{};
+  bpf_prog_info info{};
+  info.nr_map_ids = maps.size();
+  info.map_ids = reinterpret_cast<uintptr_t>(maps.data());
+  uint32_t size = sizeof info;
+  if (bpf_obj_get_info_by_fd(program_fd, &info, &size) != 0) return false;
+  const auto known = std::span(maps).first(std::min<size_t>(info.nr_map_ids, maps.size()));
+  return std::ranges::find(known, map_id) != known.end();
+}
+
+// False when the device's dispatcher, if there is one, holds no (further) program over this map.
+bool detach_one(int ifindex, uint32_t map_id) {
+  xdp_multiprog* dispatcher = xdp_multiprog__get_from_ifindex(ifindex);
+  if (libxdp_get_error(dispatcher) != 0) return false;
+  bool detached = false;
+  for (xdp_program* program = nullptr;
+       !detached && (program = xdp_multiprog__next_prog(program, dispatcher)) != nullptr;)
+    detached = uses_map(xdp_program__fd(program), map_id) &&
+               xdp_program__detach(program, ifindex, xdp_multiprog__attach_mode(dispatcher), 0) == 0;
+  xdp_multiprog__close(dispatcher);
+  return detached;
+}
+
+// What a dead daemon attached through the dispatcher: out of there, if it still is in there.
 void detach_recorded(const std::string& pin, std::string_view file_name) {
   int ifindex = 0;
   const std::string_view number = file_name.substr(record_prefix.size());
   if (std::from_chars(number.data(), number.data() + number.size(), ifindex).ec != std::errc{} || ifindex <= 0) return;
-  xdp_program* program = xdp_program__from_pin(pin.c_str());
-  if (libxdp_get_error(program) != 0) return;
-  if (const auto mode = xdp_program__is_attached(program, ifindex); mode != XDP_MODE_UNSPEC)
-    (void)xdp_program__detach(program, ifindex, mode, 0);
-  xdp_program__close(program);
+  const uint32_t map_id = pinned_map_id(pin);
+  if (map_id == 0) return;
+  while (detach_one(ifindex, map_id)) {
+  }
   (void)libxdp_clean_references(ifindex);
 }
 
@@ -118,21 +144,21 @@ TunnelPins::~TunnelPins() {
   (void)rmdir(parent_directory().c_str());
 }
 
-Result<ProgramRecord> ProgramRecord::create(const std::string& directory, unsigned ifindex, int program_fd) {
-  ProgramRecord record;
+Result<AttachmentRecord> AttachmentRecord::create(const std::string& directory, unsigned ifindex, int map_fd) {
+  AttachmentRecord record;
   const std::string path = directory + "/" + std::string(record_prefix) + std::to_string(ifindex);
   (void)unlink(path.c_str());
-  if (const int code = bpf_obj_pin(program_fd, path.c_str()); code != 0) return fail_system("pinning " + path, -code);
+  if (const int code = bpf_obj_pin(map_fd, path.c_str()); code != 0) return fail_system("pinning " + path, -code);
   record.path_ = path;
   return record;
 }
 
-ProgramRecord& ProgramRecord::operator=(ProgramRecord&& other) noexcept {
+AttachmentRecord& AttachmentRecord::operator=(AttachmentRecord&& other) noexcept {
   std::swap(path_, other.path_);
   return *this;
 }
 
-ProgramRecord::~ProgramRecord() {
+AttachmentRecord::~AttachmentRecord() {
   if (path_.empty()) return;
   (void)unlink(path_.c_str());
   // Fails while the tunnel still has pins there, succeeds for the last to leave.

@@ -1,6 +1,6 @@
 // Pins of one tunnel under bpffs: /sys/fs/bpf/centipede/<tunnel>/. A directory of maps for people and bpftool, and of
-// the programs that would outlive a killed daemon (those attached through libxdp's dispatcher), so that the next one
-// can find and detach them. The caller holds the lock of the tunnel's name. Threading: one thread.
+// records of the attachments that would outlive a killed daemon (those through libxdp's dispatcher), so that the next
+// one can find and undo them. The caller holds the lock of the tunnel's name. Threading: one thread.
 #pragma once
 
 #include <string>
@@ -43,14 +43,15 @@ class TunnelPins {
   std::vector<Pin> pins_;
 };
 
-// The pin that records a program attached through the dispatcher; unpinned at destruction.
-class ProgramRecord {
+// The pin that says which device the program is, or is about to be, attached to through the dispatcher; unpinned at
+// destruction. It pins a map: that is there before the program, and tells which of the dispatcher's programs is ours.
+class AttachmentRecord {
  public:
-  ProgramRecord() = default;
-  [[nodiscard]] static Result<ProgramRecord> create(const std::string& directory, unsigned ifindex, int program_fd);
-  ProgramRecord(ProgramRecord&& other) noexcept : path_(std::exchange(other.path_, {})) {}
-  ProgramRecord& operator=(ProgramRecord&& other) noexcept;
-  ~ProgramRecord();
+  AttachmentRecord() = default;
+  [[nodiscard]] static Result<AttachmentRecord> create(const std::string& directory, unsigned ifindex, int map_fd);
+  AttachmentRecord(AttachmentRecord&& other) noexcept : path_(std::exchange(other.path_, {})) {}
+  AttachmentRecord& operator=(AttachmentRecord&& other) noexcept;
+  ~AttachmentRecord();
 
  private:
   std::string path_;

@@ -45,6 +45,8 @@ constexpr size_t control_buffer_bytes = 2048;  // the longest control datagram i
 // Heartbeats tell the peer how many packets arrived; this is how stale what XDP dropped may be in that.
 constexpr Duration counters_interval = seconds(1);
 
+constexpr Duration start_patience = seconds(1);
+
 constexpr uint64_t wake_token = 1;
 constexpr uint64_t netlink_token = 2;
 constexpr uint64_t socket_token = 3;  // + uplink id, + generation << 8
@@ -211,7 +213,12 @@ Result<void> Daemon::Impl::start_xdp() {
 }
 
 Result<void> Daemon::Impl::start_tun() {
+  const Instant patience = read_clocks().monotonic + start_patience;
   auto tun = Tun::create(config_.name, workers_wanted_);
+  while (!tun && tun.error().code == EBUSY && read_clocks().monotonic < patience) {
+    std::this_thread::sleep_for(milliseconds(20));
+    tun = Tun::create(config_.name, workers_wanted_);
+  }
   if (!tun) return std::unexpected(tun.error());
   tun_.emplace(std::move(*tun));
   return {};
@@ -245,6 +252,13 @@ Result<void> Daemon::Impl::start_uplinks() {
   std::string problems;
   for (const std::string& name : config_.uplinks) {
     if (const auto added = uplinks_->add(name, false, *netlink_, now.monotonic); !added) return added;
+  }
+  // The kernel takes some time to free the ports of a daemon that was killed just now.
+  const Instant patience = now.monotonic + start_patience;
+  const auto none_open = [&] { return std::ranges::all_of(uplinks_->sockets(), [](const auto& io) { return !io; }); };
+  for (Instant next = uplinks_->next_retry(); none_open() && next < patience; next = uplinks_->next_retry()) {
+    std::this_thread::sleep_until(std::chrono::steady_clock::time_point(next.time_since_epoch()));
+    uplinks_->refresh(*netlink_, read_clocks().monotonic);
   }
   bool any = false;
   for (const UplinkStatus& uplink : uplinks_->status()) {

@@ -44,6 +44,14 @@ __kernel_timespec to_timespec(Duration timeout) {
 }  // namespace
 
 void Uring::Close::operator()(io_uring* ring) const {
+  // The kernel lets go of a closed ring's descriptors some time later: what we still wait for would keep the interface
+  // and the ports for as long. Cancelled first, they are free when we return.
+  io_uring_sync_cancel_reg everything{};
+  everything.fd = -1;
+  everything.flags = IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL;
+  everything.timeout = {-1, -1};
+  (void)io_uring_register_sync_cancel(ring, &everything);
+  (void)io_uring_get_events(ring);
   io_uring_queue_exit(ring);
   delete ring;
 }

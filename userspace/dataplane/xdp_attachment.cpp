@@ -101,7 +101,7 @@ class DispatcherEntry {
   xdp_attach_mode mode_;
   xdp_program* program_ = nullptr;
   bool in_ = false;
-  ProgramRecord record_;
+  AttachmentRecord record_;
 };
 
 Result<std::unique_ptr<DispatcherEntry>> DispatcherEntry::attach(const XdpAttachment::Source& source, unsigned ifindex,
@@ -116,6 +116,10 @@ Result<std::unique_ptr<DispatcherEntry>> DispatcherEntry::attach(const XdpAttach
   if (const long code = libxdp_get_error(program); code != 0)
     return std::unexpected(log.error(attempt, static_cast<int>(code)));
   entry->program_ = program;
+  // Before the attachment, so that there is no moment at which a kill would leave it unrecorded.
+  auto record = AttachmentRecord::create(source.pin_directory, ifindex, source.object.maps().uplinks);
+  if (!record) return std::unexpected(record.error());
+  entry->record_ = std::move(*record);
   if (const int code = xdp_program__attach(program, static_cast<int>(ifindex), entry->mode_, 0); code != 0)
     return std::unexpected(log.error(attempt, code));
   entry->in_ = true;
@@ -124,10 +128,6 @@ Result<std::unique_ptr<DispatcherEntry>> DispatcherEntry::attach(const XdpAttach
   const bool legacy = libxdp_get_error(dispatcher) != 0 || xdp_multiprog__is_legacy(dispatcher);
   if (libxdp_get_error(dispatcher) == 0) xdp_multiprog__close(dispatcher);
   if (legacy) return fail(attempt + ": libxdp used none");
-  if (auto record = ProgramRecord::create(source.pin_directory, ifindex, xdp_program__fd(program)))
-    entry->record_ = std::move(*record);
-  else
-    return std::unexpected(record.error());
   return entry;
 }
 
@@ -140,10 +140,14 @@ Result<XdpAttachment> XdpAttachment::attach_as(const Source& source, unsigned if
   XdpAttachment attachment(ifindex, native);
   // The record is what makes a dispatcher entry safe against kill -9, so without bpffs there is none.
   if (source.dispatcher && !source.pin_directory.empty()) {
-    if (auto entry = DispatcherEntry::attach(source, ifindex, native)) {
+    auto entry = DispatcherEntry::attach(source, ifindex, native);
+    if (entry) {
       attachment.entry_ = std::move(*entry);
       return attachment;
     }
+    // Nothing else can join what is there, so this is the reason that helps.
+    if (const auto present = present_program(ifindex); present && present->name == dispatcher_name)
+      return std::unexpected(entry.error());
   }
   LIBBPF_OPTS(bpf_link_create_opts, options);
   options.flags = native ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE;

@@ -33,7 +33,9 @@ def observe(wire, port):
     """Ethernet, IPv4 and UDP header of a data packet to `port`, and its session id."""
     while True:
         frame, source = wire.recvfrom(65536)
-        if source[2] == socket.PACKET_OUTGOING or len(frame) < 14 + 20 + 8 + 32 or frame[12:14] != b"\x08\x00" or frame[14] != 0x45 or frame[23] != 17:
+        if source[2] == socket.PACKET_OUTGOING or len(frame) < 14 + 20 + 8 + 32:
+            continue
+        if frame[12:14] != b"\x08\x00" or frame[14] != 0x45 or frame[23] != socket.IPPROTO_UDP:
             continue
         if struct.unpack_from("!H", frame, 36)[0] == port and frame[42] < 0x7F:
             return frame[:42], frame[50:58], struct.unpack_from("!Q", frame, 42)[0]

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """One-way UDP flows with numbered datagrams.
 
-flow.py receive ADDRESS PORT               prints "ready"; on SIGINT/SIGTERM {"received", "duplicates", "flows"}
+flow.py receive ADDRESS PORT               prints "ready"; told to end, takes what comes until
+                                           half a second is silent; then {"received", "duplicates", "flows"}
 flow.py send ADDRESS PORT COUNT RATE [FLOWS] [SIZE]   COUNT datagrams at RATE a second, spread over FLOWS source ports
 """
 
@@ -14,6 +15,8 @@ import struct
 import sys
 import time
 
+SO_RCVBUFFORCE = 33  # passes net.core.rmem_max
+
 
 def family(address):
     return socket.AF_INET6 if ipaddress.ip_address(address).version == 6 else socket.AF_INET
@@ -21,7 +24,7 @@ def family(address):
 
 def receive(address, port):
     listener = socket.socket(family(address), socket.SOCK_DGRAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
+    listener.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 8 << 20)
     listener.bind((address, int(port)))
     running = [True]
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -30,9 +33,11 @@ def receive(address, port):
     seen = set()
     flows = set()
     duplicates = 0
-    while running:
-        if not select.select([listener], [], [], 0.1)[0]:
-            continue
+    while True:
+        if not select.select([listener], [], [], 0.5)[0]:
+            if running:
+                continue
+            break
         data, sender = listener.recvfrom(65536)
         (number,) = struct.unpack_from("!Q", data)
         duplicates += number in seen

@@ -2,8 +2,9 @@
 """Sends ICMP echo requests at a fixed interval until it is told to end, and says exactly what came back.
 
 pinger.py ADDRESS INTERVAL_S AT_LEAST [SIZE]. On SIGINT or SIGTERM, but not before AT_LEAST requests, it stops sending,
-waits up to 2 s for what is under way and prints {"sent", "received", "duplicates", "damaged", "longest_gap_s"}: the gap is the longest time between two sendings
-that were answered, with a lost one between them. Unlike ping(8) it leaves no doubt about the packets of the last moment.
+waits up to 2 s for what is under way and prints {"sent", "received", "duplicates", "damaged", "refused",
+"longest_gap_s"}: the gap is the longest time between two sendings that were answered, with a lost one
+between them. Unlike ping(8) it leaves no doubt about the last packets.
 """
 
 import ipaddress
@@ -17,6 +18,7 @@ import sys
 import time
 
 PATIENCE = 2.0
+SO_RCVBUFFORCE = 33  # passes net.core.rmem_max
 HEADER = struct.Struct("!BBHHH")
 
 
@@ -32,9 +34,10 @@ def checksum(data):
 class Pinger:
     def __init__(self, address, interval, at_least, size):
         self.v6 = ipaddress.ip_address(address).version == 6
-        family, protocol = (socket.AF_INET6, socket.IPPROTO_ICMPV6) if self.v6 else (socket.AF_INET, socket.IPPROTO_ICMP)
+        family = socket.AF_INET6 if self.v6 else socket.AF_INET
+        protocol = socket.IPPROTO_ICMPV6 if self.v6 else socket.IPPROTO_ICMP
         self.socket = socket.socket(family, socket.SOCK_RAW, protocol)
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        self.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 4 << 20)
         self.socket.setblocking(False)
         self.address = address
         self.interval = interval

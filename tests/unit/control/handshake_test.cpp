@@ -325,6 +325,27 @@ TEST(Handshake, BothAreAnsweredSoThatOneWayBlockedCallsStillConnect) {
   EXPECT_TRUE(network.run_until([&] { return network.agreed(); }, seconds(3)));
 }
 
+TEST(Handshake, CallsAtTheSameInstantAreSettledByRankWithoutWaiting) {
+  for (const bool second_is_ahead : {false, true}) {
+    Network network;
+    network.add_host();
+    network.add_host();
+    network.hosts[1]->wall_offset_ns = second_is_ahead ? 1'000'000'000 : -1'000'000'000;
+    network.set_uplink(0, 0, {"10.1.0.1"});
+    network.set_uplink(1, 0, {"10.1.0.2"});
+    network.add_peer(0, 1, {at("10.1.0.2")});
+    network.add_peer(1, 0, {at("10.1.0.1")});
+    network.run_for(milliseconds(40));
+    ASSERT_TRUE(network.agreed());
+    const size_t winner = second_is_ahead ? 1 : 0;
+    EXPECT_TRUE(network.logged(winner, "from our call"));
+    const auto session = network.session(0);
+    network.run_for(seconds(20));
+    EXPECT_EQ(network.session(0), session);
+    EXPECT_TRUE(network.agreed());
+  }
+}
+
 class Simultaneous : public testing::TestWithParam<uint64_t> {};
 
 TEST_P(Simultaneous, InitiationsConvergeOnOneSession2500Times) {

@@ -78,6 +78,20 @@ TEST(Path, OneOfTwoLinksCutLeavesTheOtherAloneAndRejoins) {
   EXPECT_EQ(network.session(0), session);
 }
 
+TEST(Path, DegradedPathStillCarriesCopies) {
+  Network network;
+  connect_two_links(network);
+  bool cut = false;
+  network.on_packet = [&](Packet& packet) {
+    return same_link(packet) && !(cut && packet.source.address.bytes()[1] == 1);
+  };
+  network.run_for(seconds(3));
+  cut = true;
+  ASSERT_TRUE(network.run_until([&] { return network.paths_in(0, PathState::degraded) == 1; }, seconds(2)));
+  EXPECT_EQ(network.paths_in(0, PathState::active), 1U);
+  EXPECT_EQ(sending_to(network, 0).size(), 2U);
+}
+
 TEST(Path, RttAndLossAreMeasuredEachWay) {
   Network network;
   connect_two(network, true, false);
@@ -283,6 +297,21 @@ TEST(Path, UplinkTakenOutTakesOnlyItsOwnPaths) {
     EXPECT_EQ(path.uplink, 1);
   network.set_uplink(0, 0, {"10.1.0.9"});
   EXPECT_TRUE(network.run_until([&] { return sending_to(network, 0).size() == 2; }, milliseconds(100)));
+}
+
+TEST(Path, ResponderWhoseUplinkReturnsWithAnotherAddressFindsThePeerAgain) {
+  Network network;
+  connect_two_links(network);
+  network.on_packet = same_link;
+  network.run_for(seconds(3));
+  const auto session = network.session(0);
+  network.remove_uplink(1, 1);
+  network.run_for(seconds(20));
+  EXPECT_EQ(sending_to(network, 0), std::set<std::string>{"10.1.0.2:5820"});
+  network.set_uplink(1, 1, {"10.2.0.77"});
+  EXPECT_TRUE(network.run_until([&] { return sending_to(network, 0).contains("10.2.0.77:5820"); }, seconds(1)));
+  EXPECT_TRUE(network.run_until([&] { return sending_to(network, 1).size() == 2; }, seconds(1)));
+  EXPECT_EQ(network.session(0), session);
 }
 
 TEST(Path, BackupFailsOverAtOnceAndComesBackAfterTwoSeconds) {
