@@ -9,6 +9,9 @@ target_compile_options(centipede_flags INTERFACE
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # GCC 12 sees an overlap in every std::string concatenation (its bug 105651).
   target_compile_options(centipede_flags INTERFACE -Wno-restrict)
+else()
+  # Clang's -Wconversion would include this, GCC's does not.
+  target_compile_options(centipede_flags INTERFACE -Wno-sign-conversion -Wno-missing-designated-field-initializers)
 endif()
 target_include_directories(centipede_flags INTERFACE ${CMAKE_SOURCE_DIR}/include ${CMAKE_SOURCE_DIR}/userspace)
 target_link_libraries(centipede_flags INTERFACE Threads::Threads)

@@ -1,7 +1,4 @@
-#include <bpf/bpf.h>
-#include <bpf/libbpf.h>
 #include <linux/ethtool.h>
-#include <linux/if_link.h>
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <netinet/in.h>
@@ -16,6 +13,7 @@
 
 #include "base/file_descriptor.h"
 #include "cli/doctor.h"
+#include "dataplane/present_program.h"
 
 namespace centipede::cli {
 namespace {
@@ -56,25 +54,13 @@ Finding driver(const std::string& name) {
           "nothing to do; mode = \"udp\" may be as fast here"};
 }
 
-std::string program_name(uint32_t id) {
-  const FileDescriptor program(bpf_prog_get_fd_by_id(id));
-  bpf_prog_info info{};
-  uint32_t length = sizeof info;
-  if (!program || bpf_obj_get_info_by_fd(program.get(), &info, &length) != 0) return "";
-  return std::string(info.name, strnlen(info.name, sizeof info.name));
-}
-
 Finding foreign_program(const LinkState& link) {
   const std::string what = link.name + " XDP program";
-  libbpf_set_print(nullptr);  // its messages would stand between the findings
-  LIBBPF_OPTS(bpf_xdp_query_opts, query);
-  if (const int error = bpf_xdp_query(link.ifindex, 0, &query); error != 0) {
-    return {Level::warn, what, std::string("asking failed: ") + std::strerror(-error), ""};
-  }
-  const uint32_t id = std::max({query.prog_id, query.drv_prog_id, query.skb_prog_id, query.hw_prog_id});
-  if (id == 0) return {Level::ok, what, "none attached: the place is free", ""};
-  const std::string name = program_name(id);
-  const std::string text = "number " + std::to_string(id) + (name.empty() ? "" : " (" + name + ")") + " is attached";
+  const auto present = present_program(static_cast<unsigned>(link.ifindex));
+  if (!present) return {Level::warn, what, present.error().text, ""};
+  if (!*present) return {Level::ok, what, "none attached: the place is free", ""};
+  const std::string& name = (*present)->name;
+  const std::string text = "number " + std::to_string((*present)->id) + " (" + name + ") is attached";
   if (name.starts_with("centipede")) return {Level::ok, what, text + ": a tunnel runs here", ""};
   if (name.starts_with("xdp_dispatcher")) return {Level::ok, what, text + ": programs share the device", ""};
   return {Level::warn, what, text + ": it keeps ours out, and the uplink then uses UDP",

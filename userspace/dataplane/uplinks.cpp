@@ -24,7 +24,7 @@ Result<void> Uplinks::add(std::string_view name, bool must_exist, Netlink& netli
   const auto free = std::ranges::find_if(slots_, [](const auto& slot) { return !slot.has_value(); });
   if (free == slots_.end()) return fail("a tunnel has at most " + std::to_string(CP_MAX_UPLINKS) + " uplinks");
   const auto id = static_cast<control::UplinkId>(free - slots_.begin());
-  free->emplace();
+  free->emplace(Slot{});
   Slot& slot = **free;
   slot.shown = {.id = id, .name = std::string(name), .priority = id};
   slot.retry_after = retry_min;

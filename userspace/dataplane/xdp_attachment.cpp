@@ -13,6 +13,7 @@
 
 #include "dataplane/bpf_log.h"
 #include "dataplane/bpffs.h"
+#include "dataplane/present_program.h"
 
 namespace centipede {
 namespace {
@@ -28,32 +29,10 @@ std::string device_text(unsigned ifindex) {
   return "device " + std::to_string(ifindex);
 }
 
-struct PresentProgram {
-  uint32_t id;
-  std::string name;
-};
-
-std::optional<PresentProgram> present_program(unsigned ifindex) {
-  uint32_t id = 0;
-  if (bpf_xdp_query_id(static_cast<int>(ifindex), 0, &id) != 0) return std::nullopt;
-  if (id == 0) {
-    // Programs in both a mode and the hardware: the kernel names no single one.
-    LIBBPF_OPTS(bpf_xdp_query_opts, query);
-    if (bpf_xdp_query(static_cast<int>(ifindex), 0, &query) != 0) return std::nullopt;
-    id = query.drv_prog_id != 0 ? query.drv_prog_id : query.skb_prog_id != 0 ? query.skb_prog_id : query.hw_prog_id;
-  }
-  if (id == 0) return std::nullopt;
-  bpf_prog_info info{};
-  uint32_t size = sizeof info;
-  const FileDescriptor fd(bpf_prog_get_fd_by_id(id));
-  if (fd && bpf_obj_get_info_by_fd(fd.get(), &info, &size) == 0) return PresentProgram{id, info.name};
-  return PresentProgram{id, "?"};
-}
-
 // A free device, or one whose dispatcher can take our program in; else an error that names what is there.
 Result<void> check_free(unsigned ifindex, bool dispatcher) {
   for (int poll = 0;; ++poll) {
-    const auto present = present_program(ifindex);
+    const auto present = present_program(ifindex).value_or(std::nullopt);
     if (!present) return {};
     if (dispatcher && present->name == dispatcher_name) return {};
     if (present->name == xdp_program_name && poll < dead_link_polls) {
@@ -146,7 +125,7 @@ Result<XdpAttachment> XdpAttachment::attach_as(const Source& source, unsigned if
       return attachment;
     }
     // Nothing else can join what is there, so this is the reason that helps.
-    if (const auto present = present_program(ifindex); present && present->name == dispatcher_name)
+    if (const auto present = present_program(ifindex).value_or(std::nullopt); present && present->name == dispatcher_name)
       return std::unexpected(entry.error());
   }
   LIBBPF_OPTS(bpf_link_create_opts, options);
