@@ -42,7 +42,7 @@ def wait_until_still(tunnel):
 
     def still():
         seen.append(refused(tunnel))
-        return len(seen) > 5 and seen[-1] == seen[-5]
+        return len(seen) > 20 and seen[-1] == seen[-20]
 
     wait_for(f"{tunnel.host.name}: everything is counted", still)
 

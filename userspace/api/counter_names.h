@@ -64,6 +64,7 @@ inline constexpr std::array control_counters{
     CENTIPEDE_COUNTER(control::ControlCounters, control_bad_tag),
     CENTIPEDE_COUNTER(control::ControlCounters, bad_frame),
     CENTIPEDE_COUNTER(control::ControlCounters, stale_heartbeat),
+    CENTIPEDE_COUNTER(control::ControlCounters, misaddressed),
     CENTIPEDE_COUNTER(control::ControlCounters, path_limit),
     CENTIPEDE_COUNTER(control::ControlCounters, initiations_sent),
     CENTIPEDE_COUNTER(control::ControlCounters, initiations_answered),

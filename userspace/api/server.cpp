@@ -1,10 +1,10 @@
 #include "api/server.h"
 
 #include <poll.h>
-#include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 
+#include <csignal>
 #include <nlohmann/json.hpp>
 #include <thread>
 #include <vector>
@@ -136,7 +136,7 @@ void Server::Impl::add_routes() {
     refuse(response, response.status, reason_of(response.status));
     return HandlerResponse::Handled;
   }));
-  set_exception_handler([](const Request&, Response& response, std::exception_ptr) {
+  set_exception_handler([](const Request&, Response& response, const std::exception_ptr&) {
     refuse(response, 500, "the request failed inside the daemon");
   });
 }
@@ -164,7 +164,7 @@ void Server::Impl::serve_connection(FileDescriptor connection) {
   try {
     process_request(stream, true, closed, nullptr);
   } catch (const std::exception&) {
-    // Whatever the library throws over a request ends that connection alone.
+    closed = true;  // whatever the library throws over a request ends that connection alone
   }
   // Unread bytes at close() would make the kernel drop the answer on its way to the client.
   ::shutdown(stream.socket(), SHUT_WR);

@@ -64,9 +64,9 @@ int add_live(Host& host, const TunnelNames& names, std::vector<std::string> upli
     }
   }
   if (!added.empty()) {
-    host.out << names.interface << " runs already: added " << joined(added) << std::endl;
+    host.out << names.interface << " runs already: added " << joined(added) << '\n' << std::flush;
   } else if (code == done) {
-    host.out << names.interface << " runs already, with these uplinks: nothing to do" << std::endl;
+    host.out << names.interface << " runs already, with these uplinks: nothing to do\n" << std::flush;
   }
   return code;
 }

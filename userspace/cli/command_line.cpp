@@ -77,7 +77,7 @@ void add_tunnel_commands(CLI::App& app, Host& host, Arguments& arguments, Action
 }  // namespace
 
 int complain(const Host& host, int code, const std::string& what) {
-  host.err << "centipede: " << what << std::endl;
+  host.err << "centipede: " << what << '\n' << std::flush;
   return code;
 }
 

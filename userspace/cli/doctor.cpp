@@ -78,7 +78,7 @@ void print(Host& host, const std::vector<Finding>& findings, bool as_json) {
                     {"finding", finding.finding},
                     {"advice", finding.advice}});
   }
-  host.out << rows.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << std::endl;
+  host.out << rows.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << '\n' << std::flush;
 }
 
 }  // namespace

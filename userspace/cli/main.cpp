@@ -1,7 +1,7 @@
 // The program `centipede`: gives the commands the real world, with the daemon as the tunnel.
-#include <signal.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <exception>
 #include <iostream>
 

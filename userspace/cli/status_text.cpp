@@ -148,6 +148,19 @@ std::string status_text(const TunnelStatus& status) {
   out += "\nuplinks\n";
   for (const auto& uplink : status.uplinks)
     add_uplink(out, uplink);
+  out += "\ncounters\n";
+  Paragraph control(out, "  control:", 4);
+  for (const auto& counter : api::control_counters) {
+    const uint64_t value = status.control.*counter.member;
+    if (value != 0) control.add(std::string(counter.name) + " " + short_number(value));
+  }
+  control.end();
+  Paragraph data(out, "  data:", 4);
+  for (const auto& counter : api::worker_counters) {
+    const uint64_t value = status.total.*counter.member;
+    if (value != 0) data.add(std::string(counter.name) + " " + short_number(value));
+  }
+  data.end();
   return out;
 }
 

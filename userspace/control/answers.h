@@ -48,14 +48,18 @@ class Answers {
     if (!accepted_ || accepted_->sid == 0 || timestamp_ns != accepted_->timestamp_ns) return nullptr;
     if (std::memcmp(accepted_->initiation.data(), initiation.data(), before_mac2) != 0) return nullptr;
     std::vector<Route>& answered = accepted_->answered;
-    if (answered.size() >= most_answers || std::ranges::find(answered, at) != answered.end()) return nullptr;
+    if (std::ranges::find(answered, at) != answered.end()) return nullptr;
+    // Forgetting the oldest pair, never refusing a new one: copies that an attacker sends from made-up addresses must
+    // not use up the answer that the genuine copy on another link is waiting for. An answer is shorter than what asked
+    // for it.
+    if (answered.size() == remembered_pairs) answered.erase(answered.begin());
     answered.push_back(at);
     return &accepted_->response;
   }
 
  private:
   static constexpr size_t before_mac2 = AcceptedInitiation::before_mac2;
-  static constexpr size_t most_answers = 8;
+  static constexpr size_t remembered_pairs = 8;
   std::optional<AcceptedInitiation> accepted_;
   TokenBucket rate_{milliseconds(200), 5};
 };

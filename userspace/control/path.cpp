@@ -106,6 +106,10 @@ Path::Arrival Path::on_heartbeat(const wire::Heartbeat& heartbeat, size_t datagr
                                  const Pace& pace) {
   Arrival arrival;
   received_bytes_ += datagram_bytes;
+  // An authentic heartbeat of another of the peer's paths, sent here by somebody who holds it back there: a path that
+  // is up changes its mind about whose it is only for one that proves, by our token, that its sender hears us here.
+  if (is_up() && peer_number_ != 0 && heartbeat.path_id != peer_path_id_ && heartbeat.token_echo != token_)
+    return arrival;
   heard_at_ = now;
   peer_path_id_ = heartbeat.path_id;
   peer_number_ = heartbeat.number;

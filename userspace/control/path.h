@@ -49,7 +49,8 @@ class Path {
   [[nodiscard]] bool is_up() const { return state_ == PathState::active || state_ == PathState::degraded; }
   // Has been active at some time, so that the peer is known to have been there.
   [[nodiscard]] bool was_validated() const { return was_validated_; }
-  // The peer was reached at this remote from another address of ours, so the limit for unproven addresses does not apply.
+  // The peer was reached at this remote from another address of ours, so the limit for unproven addresses does not
+  // apply.
   void trust_remote() { was_validated_ = true; }
   [[nodiscard]] Instant created_at() const { return created_at_; }
   [[nodiscard]] Instant state_since() const { return state_since_; }

@@ -11,12 +11,6 @@ constexpr size_t max_lost = 8;
 constexpr Duration unvalidated_life = seconds(10);
 constexpr Duration unvalidated_grace = seconds(3);  // before a newer unvalidated path may take its place
 
-bool starts_here(const std::map<UplinkId, Uplink>& uplinks, const Route& route) {
-  const auto uplink = uplinks.find(route.uplink);
-  if (uplink == uplinks.end() || !uplink->second.usable) return false;
-  return std::ranges::find(uplink->second.addresses, route.local) != uplink->second.addresses.end();
-}
-
 bool reachable_in_principle(const IpAddress& local, const IpAddress& remote) {
   return local.family() == remote.family() && local.is_link_local() == remote.is_link_local();
 }
@@ -57,6 +51,12 @@ std::string describe(const Context& context, const Route& route) {
   return name + " " + route.local.text() + " → " + route.remote.text();
 }
 
+bool PathTable::starts_here(const Context& context, const Route& route) {
+  const auto uplink = context.uplinks.find(route.uplink);
+  if (uplink == context.uplinks.end() || !uplink->second.usable) return false;
+  return std::ranges::find(uplink->second.addresses, route.local) != uplink->second.addresses.end();
+}
+
 Path* PathTable::find(const Route& route) const {
   for (const auto& path : paths_)
     if (path->route() == route) return path.get();
@@ -88,8 +88,8 @@ Path& PathTable::add(Context& context, const Route& route, bool configured, Inst
 
 PathTable::Change PathTable::refresh(Context& context, const std::vector<Endpoint>& endpoints, Instant now) {
   remember_lost(context);
-  Change change = drop_if(context, "gone with its address",
-                          [&](const Path& path) { return !starts_here(context.uplinks, path.route()); });
+  Change change =
+      drop_if(context, "gone with its address", [&](const Path& path) { return !starts_here(context, path.route()); });
   for (const Route& route : candidates(context.uplinks, endpoints)) {
     if (Path* known = find(route)) {
       known->set_configured(true);
@@ -105,7 +105,7 @@ PathTable::Change PathTable::refresh(Context& context, const std::vector<Endpoin
 
 void PathTable::remember_lost(const Context& context) {
   for (const auto& path : paths_) {
-    if (path->configured() || !path->was_validated() || starts_here(context.uplinks, path->route())) continue;
+    if (path->configured() || !path->was_validated() || starts_here(context, path->route())) continue;
     const Place place{path->route().uplink, path->route().remote};
     std::erase(lost_, place);
     if (lost_.size() == max_lost) lost_.erase(lost_.begin());
@@ -149,7 +149,7 @@ bool PathTable::make_room(Instant now) {
 }
 
 Path* PathTable::learn(Context& context, const Route& route, Instant now) {
-  if (!starts_here(context.uplinks, route) || !learned_.available(now)) return nullptr;
+  if (!learned_.available(now)) return nullptr;
   const auto unvalidated =
       static_cast<size_t>(std::ranges::count_if(paths_, [](const auto& path) { return is_unvalidated(*path); }));
   if (unvalidated >= max_unvalidated) {

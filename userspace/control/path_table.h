@@ -23,6 +23,8 @@ class PathTable {
  public:
   [[nodiscard]] const std::vector<std::unique_ptr<Path>>& all() const { return paths_; }
   [[nodiscard]] Path* find(const Route& route) const;
+  // Whether its uplink is usable and has the local address.
+  [[nodiscard]] static bool starts_here(const Context& context, const Route& route);
 
   struct Change {
     std::vector<std::string> lines;  // for the log
@@ -33,8 +35,8 @@ class PathTable {
   [[nodiscard]] Change refresh(Context& context, const std::vector<Endpoint>& endpoints, Instant now);
   // Null when a limit forbids it.
   [[nodiscard]] Path* learn(Context& context, const Route& route, Instant now);
-  // `path` has just been validated: drops the learned paths that the same path of the peer has left.
-  [[nodiscard]] Change drop_superseded(const Context& context, const Path& path);
+  // `validated` has just become so: drops the learned paths that the same path of the peer has left.
+  [[nodiscard]] Change drop_superseded(const Context& context, const Path& validated);
   [[nodiscard]] Change expire(const Context& context, Instant now, Duration long_down);
   [[nodiscard]] Instant next_expiry(Duration long_down) const;
   // Forgets where a peer without endpoints has been.

@@ -5,6 +5,7 @@
 namespace centipede::control {
 namespace {
 
+constexpr unsigned calls_a_warning = 5;
 constexpr uint64_t failed_tags_rekey = uint64_t{1} << 35;
 constexpr uint64_t failed_tags_drop = uint64_t{1} << 36;
 
@@ -88,6 +89,12 @@ void Peer::call_if_needed(Now now) {
   if (!call_.due(now.monotonic) || !can_call()) return;
   const crypto::InitiationBytes* message = call_.attempt(context_, id_, settings_.public_key, now);
   if (message == nullptr) return;
+  if (++unanswered_calls_ % calls_a_warning == 0) {
+    context_.report(Event::Level::warning,
+                    settings_.name + ": no answer to " + std::to_string(unanswered_calls_) +
+                        " calls: does it run, has each side the other's public key and the same " +
+                        "preshared key, and does UDP get through?");
+  }
   for (const auto& path : paths_.all()) {
     if (!path->configured() && !path->was_validated()) continue;
     context_.send(path->route(), *message);

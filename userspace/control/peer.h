@@ -105,6 +105,7 @@ class Peer {
   std::optional<Instant> held_back_at_;  // when our own call was last held back
   std::optional<Instant> last_handshake_;
   uint64_t handshakes_ = 0;
+  unsigned unanswered_calls_ = 0;
   bool wiped_ = false;
   bool changed_ = true;
   Instant deadline_ = never;

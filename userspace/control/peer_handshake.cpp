@@ -29,7 +29,9 @@ void Peer::on_initiation(crypto::OpenedInitiation& claimed, ConstBytes datagram,
 
 void Peer::answer_copy(crypto::OpenedInitiation& claimed, ConstBytes datagram, const Route& at) {
   const crypto::ResponseBytes* response = nullptr;
-  if (sessions_.find(answers_.sid()) != nullptr)
+  // A confirmed session needs no further answer: its initiator has had one.
+  const SessionSlot* answered = sessions_.find(answers_.sid());
+  if (answered != nullptr && !answered->confirmed)
     response = answers_.answer_to_copy(claimed.claimed_timestamp_ns(), datagram, at);
   if (response == nullptr) {
     ++context_.counters.stale_timestamp;
@@ -84,6 +86,7 @@ void Peer::on_response(wire::SessionId sid, ConstBytes datagram, Now now) {
     return;
   }
   ++context_.counters.responses_accepted;
+  unanswered_calls_ = 0;
   ++handshakes_;
   last_handshake_ = last_contact_ = now.monotonic;
   wiped_ = false;
@@ -112,10 +115,11 @@ void Peer::on_response(wire::SessionId sid, ConstBytes datagram, Now now) {
 
 SessionSlot& Peer::install(SessionSlot slot, Instant now) {
   changed_ = true;
-  context_.actions.emplace_back(SessionAdded{id_, slot.session});
+  const std::shared_ptr<crypto::Session> session = slot.session;
   SessionTable::Removed removed;
   SessionSlot& installed = sessions_.add(std::move(slot), now, removed);
-  remove_sessions(removed);
+  remove_sessions(removed);  // first, so that its window memory is there for the new one
+  context_.actions.emplace_back(SessionAdded{id_, session});
   return installed;
 }
 

@@ -50,6 +50,10 @@ void Peer::on_heartbeat(SessionSlot& slot, const wire::Heartbeat& heartbeat, siz
   if (sessions_.follow(slot, patience, lower_key_, now)) became_current(slot, now);
 
   if (path == nullptr) {
+    if (!PathTable::starts_here(context_, at)) {
+      ++context_.counters.misaddressed;
+      return;
+    }
     path = paths_.learn(context_, at, now);
     if (path == nullptr) {
       ++context_.counters.path_limit;

@@ -74,6 +74,7 @@ struct ControlCounters {
   uint64_t control_bad_tag = 0;
   uint64_t bad_frame = 0;
   uint64_t stale_heartbeat = 0;
+  uint64_t misaddressed = 0;  // heartbeat to an address that its uplink does not have
   uint64_t path_limit = 0;
   uint64_t initiations_sent = 0;
   uint64_t initiations_answered = 0;

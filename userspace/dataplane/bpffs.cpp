@@ -38,7 +38,7 @@ Result<std::string> tunnel_directory(const std::string& tunnel) {
 
 bool is_bpffs() {
   struct statfs status{};
-  return statfs(bpffs_mount_point.data(), &status) == 0 && static_cast<unsigned long>(status.f_type) == BPF_FS_MAGIC;
+  return statfs(bpffs_mount_point, &status) == 0 && static_cast<unsigned long>(status.f_type) == BPF_FS_MAGIC;
 }
 
 // 0 when there is no such pin or it is no map.
@@ -90,7 +90,7 @@ void detach_recorded(const std::string& pin, std::string_view file_name) {
 
 Result<void> mount_bpffs() {
   if (is_bpffs()) return {};
-  if (mount("bpf", bpffs_mount_point.data(), "bpf", 0, "mode=0700") != 0)
+  if (mount("bpf", bpffs_mount_point, "bpf", 0, "mode=0700") != 0)
     return fail_system("mounting bpffs at " + std::string(bpffs_mount_point));
   return {};
 }

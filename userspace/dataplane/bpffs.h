@@ -11,7 +11,7 @@
 
 namespace centipede {
 
-inline constexpr std::string_view bpffs_mount_point = "/sys/fs/bpf";
+inline constexpr char bpffs_mount_point[] = "/sys/fs/bpf";
 
 // Mounts bpffs where it is missing.
 [[nodiscard]] Result<void> mount_bpffs();

@@ -36,6 +36,7 @@ constexpr unsigned mtu_fallback = 1420;
 // Window memory: room for this many sessions a peer (previous, current, two unconfirmed) of this many lanes.
 constexpr uint64_t sessions_a_peer = 4;
 constexpr uint64_t lanes_a_session = 16;
+constexpr uint64_t sessions_in_transit = 4;
 constexpr uint64_t window_words_min = 1ULL << 16;
 constexpr uint64_t window_words_max = 1ULL << 24;
 
@@ -76,6 +77,7 @@ class Daemon::Impl {
         workers_wanted_(worker_count(config_)),
         udp_buffer_(control_buffers * control_buffer_bytes) {
     std::vector<Bytes> buffers;
+    buffers.reserve(control_buffers);
     for (size_t i = 0; i < control_buffers; ++i) {
       buffers.push_back(Bytes(udp_buffer_).subspan(i * control_buffer_bytes, control_buffer_bytes));
     }
@@ -129,11 +131,17 @@ class Daemon::Impl {
   void carry_out(control::Event& event);
   void publish_plan();
   Result<void> interface_present();
+  void worker_failed(unsigned index, const Error& error) {
+    log::error("worker {}: {}; the tunnel ends", index, error.text);
+    worker_lost_.store(true, std::memory_order_release);
+    stop();
+  }
 
   TunnelConfig config_;
   unsigned workers_wanted_;
   unsigned mtu_ = 0;
   std::atomic<bool> stopping_{false};
+  std::atomic<bool> worker_lost_{false};
   SystemRandomness randomness_;
 
   // Destroyed from the bottom up: workers first, then what they borrow.
@@ -179,9 +187,15 @@ Result<void> Daemon::Impl::start() {
 
 Result<void> Daemon::Impl::start_xdp() {
   const uint64_t words_per_lane = 1ULL << (config_.window_bits - CP_WINDOW_WORD_SHIFT);
-  const uint64_t wanted =
-      std::max<uint64_t>(config_.peers.size(), 1) * sessions_a_peer * lanes_a_session * words_per_lane;
+  // Beside those of the peers, some that are on their way out: workers let go of a session a moment after the
+  // controller.
+  const uint64_t sessions = std::max<uint64_t>(config_.peers.size(), 1) * sessions_a_peer + sessions_in_transit;
+  const uint64_t wanted = sessions * lanes_a_session * words_per_lane;
   const auto words = static_cast<uint32_t>(std::clamp(wanted, window_words_min, window_words_max));
+  if (wanted > window_words_max) {
+    log::warning("replay windows may be smaller than configured: {} peers share {} MiB of them", config_.peers.size(),
+                 window_words_max * sizeof(uint64_t) >> 20);
+  }
   const auto max_sessions = static_cast<uint32_t>(std::max<uint64_t>(64, (config_.peers.size() + 4) * sessions_a_peer));
   if (config_.mode == ReceiveMode::udp) {
     no_program_reason_ = "mode = \"udp\"";
@@ -207,8 +221,7 @@ Result<void> Daemon::Impl::start_xdp() {
       program_.get(), *pool_,
       ReceiveSessions::Limits{.workers = workers_wanted_,
                               .slots = program_ ? max_sessions : 0,
-                              .words_per_session = static_cast<uint32_t>(
-                                  words / (std::max<uint64_t>(config_.peers.size(), 1) * sessions_a_peer))});
+                              .words_per_session = static_cast<uint32_t>(words / sessions)});
   return {};
 }
 
@@ -298,7 +311,8 @@ Result<void> Daemon::Impl::start_workers() {
                                  .tun = tun_->queue(index),
                                  .offloads = {.tcp = tun_->takes_tcp_segments(), .udp = tun_->takes_udp_segments()},
                                  .board = board_,
-                                 .control = *mailbox_});
+                                 .control = *mailbox_,
+                                 .failed = [this, index](const Error& error) { worker_failed(index, error); }});
     if (!worker) return std::unexpected(worker.error());
     workers_.push_back(std::move(*worker));
   }
@@ -339,6 +353,7 @@ Result<void> Daemon::Impl::run() {
   controller_->close(now);
   carry_out_actions();
   (void)mailbox_->close();
+  if (outcome && worker_lost_.load(std::memory_order_acquire)) return fail("a worker could not go on");
   return outcome;
 }
 
@@ -410,6 +425,7 @@ void Daemon::Impl::carry_out_actions() {
   for (control::Action& action : controller_->take_actions()) {
     std::visit([this](auto& one) { carry_out(one); }, action);
   }
+  if (sessions_->retry()) plan_stale_ = true;
   if (plan_stale_) publish_plan();
 }
 
@@ -424,7 +440,7 @@ void Daemon::Impl::carry_out(control::SendDatagram& send) {
 void Daemon::Impl::carry_out(control::SessionAdded& added) {
   plan_stale_ = true;
   if (!sessions_->add(added.peer, added.session)) {
-    log::warning("no window memory left for a session of peer {}", added.peer);
+    log::warning("no window memory for a session of peer {} now; it receives as soon as there is", added.peer);
   }
 }
 

@@ -37,7 +37,10 @@ bool ReceiveSessions::add(control::PeerId peer, const std::shared_ptr<crypto::Se
   for (uint32_t words = std::min(wanted, share); !windows && words >= min_words_per_lane; words /= 2) {
     windows = pool_.allocate(lanes, words);  // a smaller window is better than none
   }
-  if (!windows) return false;
+  if (!windows) {
+    waiting_.push_back({peer, session});
+    return false;
+  }
 
   Row row{.entry = {.sid = session->local_sid(), .peer = peer, .session = session, .windows = windows}};
   const wire::SessionId sid = row.entry.sid;
@@ -58,7 +61,15 @@ bool ReceiveSessions::add(control::PeerId peer, const std::shared_ptr<crypto::Se
   return true;
 }
 
+bool ReceiveSessions::retry() {
+  bool added = false;
+  for (const control::ReceiveSession& one : std::exchange(waiting_, {}))
+    added |= add(one.peer, one.session);
+  return added;
+}
+
 void ReceiveSessions::remove(wire::SessionId sid) {
+  std::erase_if(waiting_, [sid](const control::ReceiveSession& one) { return one.session->local_sid() == sid; });
   const auto found = rows_.find(sid);
   if (found == rows_.end()) return;
   if (found->second.slot != no_slot) {

@@ -28,9 +28,12 @@ class ReceiveSessions {
   // program may be null: no XDP.
   ReceiveSessions(XdpProgram* program, WindowPool& pool, const Limits& limits);
 
-  // False when there is no window memory left for it; its packets are then counted as of an unknown session.
+  // False when there is no window memory left for it: until retry() finds some, its packets count as of an unknown
+  // session.
   bool add(control::PeerId peer, const std::shared_ptr<crypto::Session>& session);
   void remove(wire::SessionId sid);
+  // True when a session that had to wait for window memory has got it.
+  bool retry();
 
   [[nodiscard]] std::vector<ReceiveEntry> entries() const;
 
@@ -51,6 +54,7 @@ class ReceiveSessions {
   Limits limits_;
   std::vector<uint32_t> free_slots_;
   std::unordered_map<wire::SessionId, Row> rows_;
+  std::vector<control::ReceiveSession> waiting_;
 };
 
 }  // namespace centipede

@@ -284,6 +284,8 @@ Result<std::vector<UdpSocket>> UdpSocket::open_group(const UdpSocketOptions& opt
   std::vector<UdpSocket> group;
   group.reserve(workers + 1);
   for (unsigned i = 0; i <= workers; ++i) {
+    // Control datagrams are looked at one by one, and coalesced they could take data with them into the wrong socket.
+    shared.gro = options.gro && i < workers;
     auto socket = open_either(shared, i == 0 ? workers : 0);
     if (!socket) return std::unexpected(std::move(socket).error());
     group.push_back(std::move(*socket));

@@ -64,6 +64,7 @@ Result<void> UplinkIo::open_xdp(const Setup& setup) {
     if (!opened) return std::unexpected(opened.error());
     queues_.push_back(std::move(*opened));
   }
+  if (const auto cleared = program_->clear_counters(setup.id); !cleared) return cleared;
   if (const auto put = program_->put_uplink(ifindex, entry); !put) return put;
   const bool zero_copy = std::ranges::all_of(queues_, &XskQueue::zero_copy);
   mode_ = !attachment_->native() ? "generic" : zero_copy ? "native/zero-copy" : "native";

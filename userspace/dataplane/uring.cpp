@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include <array>
-#include <cstdio>
+#include <fstream>
 
 namespace centipede {
 namespace {
@@ -15,10 +15,9 @@ constexpr uint64_t cancel_token = Uring::token_limit;
 
 // -1 where the setting does not exist (before Linux 6.6).
 int disabled_setting() {
-  std::unique_ptr<FILE, int (*)(FILE*)> file(std::fopen("/proc/sys/kernel/io_uring_disabled", "re"), &std::fclose);
+  std::ifstream file("/proc/sys/kernel/io_uring_disabled");
   int value = -1;
-  if (!file || std::fscanf(file.get(), "%d", &value) != 1) return -1;
-  return value;
+  return file >> value ? value : -1;
 }
 
 Error setup_error(int code) {

@@ -72,7 +72,7 @@ class Worker::Loop {
     while (!worker_.stopping_.load(std::memory_order_acquire)) {
       const bool spinning = monotonic_now() < spin_until;
       const auto ready = ring_.wait(spinning ? Duration::zero() : sleep_time());
-      if (!ready) return;
+      if (!ready) return setup_.failed(ready.error());
       if (setup_.board.version() != version_) take_over_plan();
       bool worked = false;
       for (const Ready& one : *ready)
@@ -87,12 +87,17 @@ class Worker::Loop {
   }
 
  private:
-  void arm(int fd, const Token& token) { (void)ring_.poll(fd, token.value()); }
+  void arm(int fd, const Token& token) {
+    if (const auto armed = ring_.poll(fd, token.value()); !armed) {
+      setup_.failed(armed.error());
+      worker_.stopping_.store(true, std::memory_order_release);
+    }
+  }
 
   void take_over_plan() {
     version_ = setup_.board.version();
     const std::shared_ptr<const Plan> plan = setup_.board.current();
-    for (uint8_t id = 0; id < plan->uplinks.size(); ++id) {
+    for (uint8_t id = 0; id < CP_MAX_UPLINKS; ++id) {
       if (plan->uplinks[id] == plan_->uplinks[id]) continue;
       if (plan_->uplinks[id])
         for_each_source(id, *plan_->uplinks[id],

@@ -10,6 +10,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <thread>
 
@@ -30,6 +31,8 @@ class Worker {
     CoalesceOptions offloads;
     const PlanBoard& board;
     ControlMailbox& control;
+    // On the worker's thread, once, when it cannot go on.
+    std::function<void(const Error&)> failed;
   };
 
   static Result<std::unique_ptr<Worker>> start(const Setup& setup);

@@ -115,6 +115,15 @@ Result<cp_session_counters> XdpProgram::session_counters(uint32_t counter_slot, 
       object_.maps().session_counters, counter_slot * CP_MAX_UPLINKS + uplink_index, "reading a session's counters");
 }
 
+Result<void> XdpProgram::clear_counters(uint32_t uplink_index) {
+  const auto count = cpus();
+  if (!count) return std::unexpected(count.error());
+  const std::vector<cp_counters> zero(*count);
+  if (const int code = bpf_map_update_elem(object_.maps().counters, &uplink_index, zero.data(), BPF_ANY); code != 0)
+    return fail_system("clearing an uplink's counters", -code);
+  return {};
+}
+
 Result<void> XdpProgram::clear_session_counters(uint32_t counter_slot) {
   const auto count = cpus();
   if (!count) return std::unexpected(count.error());

@@ -38,6 +38,8 @@ class XdpProgram {
 
   [[nodiscard]] Result<void> put_uplink(unsigned ifindex, const cp_uplink& uplink);
   void erase_uplink(unsigned ifindex);
+  // For a new uplink in a row that another one had.
+  [[nodiscard]] Result<void> clear_counters(uint32_t uplink_index);
   // The caller zeroes the session's windows, and its counters (clear_session_counters), before it puts the session in.
   [[nodiscard]] Result<void> put_session(uint64_t sid, const cp_session& session);
   void erase_session(uint64_t sid);

@@ -125,7 +125,8 @@ Result<XdpAttachment> XdpAttachment::attach_as(const Source& source, unsigned if
       return attachment;
     }
     // Nothing else can join what is there, so this is the reason that helps.
-    if (const auto present = present_program(ifindex).value_or(std::nullopt); present && present->name == dispatcher_name)
+    if (const auto present = present_program(ifindex).value_or(std::nullopt);
+        present && present->name == dispatcher_name)
       return std::unexpected(entry.error());
   }
   LIBBPF_OPTS(bpf_link_create_opts, options);

@@ -187,7 +187,7 @@ TEST(Handshake, CopiesOverTwoPathsMakeOneSession) {
   EXPECT_EQ(network.paths_in(1, PathState::active), 4U);
 }
 
-TEST(Handshake, CopiesFromAThousandSourcesGetEightAnswers) {
+TEST(Handshake, CopiesFromAThousandSourcesDoNotUseUpTheAnswerOfTheGenuineOne) {
   Network network;
   Packet call;
   network.on_packet = [&](Packet& packet) {
@@ -202,9 +202,30 @@ TEST(Handshake, CopiesFromAThousandSourcesGetEightAnswers) {
     network.deliver(call);
     network.deliver(call);
   }
-  EXPECT_EQ(std::ranges::count_if(network.sent, [](const Packet& packet) { return packet.is_response(); }), 7)
-      << "the first was answered before";
+  const auto answers = [&] {
+    return std::ranges::count_if(network.sent, [](const Packet& packet) { return packet.is_response(); });
+  };
+  EXPECT_EQ(answers(), 1000) << "each pair once";
+  call.source = at("10.2.0.1");  // the genuine copy over the slow, honest link
+  network.deliver(call);
+  EXPECT_EQ(answers(), 1001);
   EXPECT_EQ(network.hosts[1]->receivable.size(), 1U);
+}
+
+TEST(Handshake, CopyOfAConfirmedCallIsSilence) {
+  Network network;
+  Packet call;
+  network.on_packet = [&](Packet& packet) {
+    if (packet.is_initiation()) call = packet;
+    return true;
+  };
+  connect_two(network, true, false);
+  network.run_for(seconds(1));
+  network.record = true;
+  call.source = at("192.0.2.9");
+  network.deliver(call);
+  EXPECT_TRUE(network.sent.empty());
+  EXPECT_EQ(network.controller(1).counters().stale_timestamp, 1U);
 }
 
 TEST(Handshake, ReplayedInitiationIsSilence) {

@@ -149,6 +149,37 @@ TEST(Path, HeartbeatReplayedFromAnotherSourceCreatesNothing) {
   EXPECT_EQ(network.status(1).paths.size(), 1U);
 }
 
+TEST(Path, HeartbeatOfAHostileLinkUnderAnHonestPathsAddressesDropsNoHonestPath) {
+  Network network;
+  connect_two_links(network);
+  network.on_packet = same_link;
+  network.run_for(seconds(3));
+  // The hostile link holds a heartbeat of its own back, shows it under the honest path's addresses and lets the next
+  // pass.
+  std::vector<Packet> held;
+  network.on_packet = [&](Packet& packet) {
+    if (!same_link(packet)) return false;
+    if (packet.from != 0 || packet.source.address != ip("10.1.0.1")) return true;
+    if (packet.is_control_lane()) held.push_back(packet);
+    return false;
+  };
+  network.run_for(seconds(4));
+  ASSERT_FALSE(held.empty());
+  ASSERT_EQ(sending_to(network, 1), std::set<std::string>{"10.2.0.1:5820"});
+  for (const Packet& one : held) {
+    Packet relayed = one;
+    relayed.source = at("10.2.0.1");
+    relayed.destination = at("10.2.0.2");
+    network.deliver(relayed);
+    EXPECT_TRUE(sending_to(network, 1).contains("10.2.0.1:5820"));
+  }
+  network.on_packet = same_link;
+  for (int step = 0; step < 100; ++step) {
+    network.run_for(milliseconds(10));
+    ASSERT_TRUE(sending_to(network, 1).contains("10.2.0.1:5820")) << "after " << step * 10 << " ms";
+  }
+}
+
 TEST(Path, TenThousandFakeAddressesMakeAtMostSixteenPathsAndGetNoData) {
   Timing timing;
   timing.probe_interval_max = timing.heartbeat_interval;
