@@ -52,7 +52,8 @@ def main():
         bed.link("eth0", "carrier-down")
         wait_for("both send on wlan0", lambda: sending(laptop) == ["wlan0"] == sending(office))
         report = pings.end()
-        check(report["longest_gap_s"] <= 0.5, f"eth0 lost its carrier: {describe_pings(report)}")
+        # The kernel reports a carrier at most once a second; silence is noticed by then at the latest.
+        check(report["longest_gap_s"] <= 1.0, f"eth0 lost its carrier: {describe_pings(report)}")
 
 
 if __name__ == "__main__":

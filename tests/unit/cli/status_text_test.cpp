@@ -62,8 +62,17 @@ TEST(StatusText, uplinks_show_the_verdicts_that_occurred) {
   status.uplinks[0].xdp = {};
   status.uplinks[0].xdp.duplicate = 5;
   const std::string text = status_text(status);
-  EXPECT_THAT(text, HasSubstr("XDP: duplicate 5"));
-  EXPECT_THAT(text, testing::Not(HasSubstr("too_old")));
+  const std::string uplinks = text.substr(text.find("\nuplinks"), text.find("\ncounters") - text.find("\nuplinks"));
+  EXPECT_THAT(uplinks, HasSubstr("XDP: duplicate 5"));
+  EXPECT_THAT(uplinks, testing::Not(HasSubstr("too_old")));
+}
+
+TEST(StatusText, what_was_refused_is_shown_by_reason_and_only_that) {
+  TunnelStatus status = api::full_status();
+  status.control = {.bad_mac1 = 18};
+  status.total = {.bad_source = 7};
+  const std::string text = status_text(status);
+  EXPECT_THAT(text, HasSubstr("  control: bad_mac1 18\n  data: bad_source 7\n"));
 }
 
 TEST(StatusText, numbers_are_short_and_never_of_four_digits) {

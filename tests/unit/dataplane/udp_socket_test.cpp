@@ -246,6 +246,26 @@ TEST_P(UdpTest, FirstByteChoosesTheSocketOfTheGroup) {
   });
 }
 
+TEST_P(UdpTest, TrainOfControlDatagramsArrivesOneByOne) {
+  in_private_network([] {
+    set_up("lo");
+    const auto group = UdpSocket::open_group({}, 2);
+    ASSERT_TRUE(group) << group.error().text;
+    const auto client = UdpSocket::open({});
+    Inbox inbox;
+    const Data train(size_t{3} * 216, 0x81);
+    ASSERT_EQ(client->send({loopback(GetParam()), group->front().port()}, {}, train, 216).status, SendStatus::sent);
+    size_t datagrams = 0;
+    while (datagrams < 3 && readable_within(group->back().fd(), patience_ms)) {
+      const auto received = group->back().receive(inbox.batch);
+      for (const ReceivedDatagram& one : *received)
+        EXPECT_EQ(one.bytes.size(), 216U);
+      datagrams += received->size();
+    }
+    EXPECT_EQ(datagrams, 3U);
+  });
+}
+
 TEST_P(UdpTest, WholeTrainGoesToTheSocketOfItsLane) {
   in_private_network([] {
     set_up("lo");
