@@ -88,10 +88,8 @@ class Worker::Loop {
 
  private:
   void arm(int fd, const Token& token) {
-    if (const auto armed = ring_.poll(fd, token.value()); !armed) {
-      setup_.failed(armed.error());
-      worker_.stopping_.store(true, std::memory_order_release);
-    }
+    const auto armed = ring_.poll(fd, token.value());
+    if (!armed && !worker_.stopping_.exchange(true)) setup_.failed(armed.error());
   }
 
   void take_over_plan() {

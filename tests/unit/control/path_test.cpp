@@ -24,6 +24,13 @@ bool same_link(const Packet& packet) {
   return packet.source.address.bytes()[1] == packet.destination.address.bytes()[1];
 }
 
+// `cut` is read at every packet and must outlive the network's use.
+void cut_link_0_while(Network& network, const bool& cut) {
+  network.on_packet = [&cut](Packet& packet) {
+    return same_link(packet) && !(cut && packet.source.address.bytes()[1] == 1);
+  };
+}
+
 std::set<std::string> sending_to(const Network& network, size_t host) {
   std::set<std::string> remotes;
   for (const DataPath& path : network.peer(host)->send_paths)
@@ -61,9 +68,7 @@ TEST(Path, OneOfTwoLinksCutLeavesTheOtherAloneAndRejoins) {
   Network network;
   connect_two_links(network);
   bool cut = false;
-  network.on_packet = [&](Packet& packet) {
-    return same_link(packet) && !(cut && packet.source.address.bytes()[1] == 1);
-  };
+  cut_link_0_while(network, cut);
   network.run_for(seconds(3));
   const std::set<std::string> both{"10.1.0.2:5820", "10.2.0.2:5820"};
   ASSERT_EQ(sending_to(network, 0), both);
@@ -82,9 +87,7 @@ TEST(Path, DegradedPathStillCarriesCopies) {
   Network network;
   connect_two_links(network);
   bool cut = false;
-  network.on_packet = [&](Packet& packet) {
-    return same_link(packet) && !(cut && packet.source.address.bytes()[1] == 1);
-  };
+  cut_link_0_while(network, cut);
   network.run_for(seconds(3));
   cut = true;
   ASSERT_TRUE(network.run_until([&] { return network.paths_in(0, PathState::degraded) == 1; }, seconds(2)));
@@ -349,9 +352,7 @@ TEST(Path, BackupFailsOverAtOnceAndComesBackAfterTwoSeconds) {
   Network network;
   connect_two_links(network, Policy::backup);
   bool cut = false;
-  network.on_packet = [&](Packet& packet) {
-    return same_link(packet) && !(cut && packet.source.address.bytes()[1] == 1);
-  };
+  cut_link_0_while(network, cut);
   network.run_for(seconds(5));
   const std::set<std::string> first{"10.1.0.2:5820"}, second{"10.2.0.2:5820"};
   ASSERT_EQ(sending_to(network, 0), first);
