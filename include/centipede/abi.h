@@ -3,8 +3,8 @@
  * What the XDP program and user space share through BPF maps. Written once, compiled by both sides; each structure is
  * padded explicitly and its size asserted. All integers are in host order unless a name ends in _be.
  *
- * Who writes what: uplinks and sessions are written by the control thread, windows by the workers alone (and only after
- * a packet has authenticated), counters and session_counters by the XDP program alone.
+ * Who writes what: uplinks, sessions, calls and shield are written by the control thread, windows by the workers alone
+ * (and only after a packet has authenticated), everything else by the XDP program alone.
  */
 #ifndef CENTIPEDE_ABI_H
 #define CENTIPEDE_ABI_H
@@ -60,9 +60,14 @@ struct cp_counters {
 	__u64 redirected;      /* data packet steered into a worker's AF_XDP socket */
 	__u64 duplicate;       /* dropped: a copy of this packet has already been authenticated */
 	__u64 too_old;         /* dropped: older than the replay window */
-	__u64 handshake;       /* passed to the UDP socket: handshake datagram */
-	__u64 control;         /* passed to the UDP socket: control lane (heartbeat, close) */
-	__u64 unknown_session; /* passed to the UDP socket: session id not in the map */
+	__u64 handshake;       /* passed to the UDP socket: handshake datagram that the shield let through */
+	__u64 bad_mac1;        /* dropped: the sender of a handshake message does not know our public key */
+	__u64 challenged;      /* answered from here with a cookie: initiation above the rate for unproven senders */
+	__u64 source_limited;  /* dropped: initiation above the rate of its (proven) source address */
+	__u64 uncalled;        /* dropped: response or cookie reply to a call that we are not making */
+	__u64 control;         /* passed to the UDP socket: control lane (heartbeat, close) of a known session */
+	__u64 unknown_session; /* dropped: session id not in the map, which holds all */
+	__u64 unlisted;        /* passed to the UDP socket: session id not in the map, which does not hold all */
 	__u64 no_socket;       /* passed to the UDP socket: no AF_XDP socket for this queue and worker */
 	__u64 bad_lane;        /* dropped: lane beyond those of the session */
 	__u64 bad_counter;     /* dropped: counter at or above CP_COUNTER_LIMIT */
@@ -70,7 +75,7 @@ struct cp_counters {
 	__u64 fragment;        /* passed: IP fragment, which the kernel reassembles for the UDP socket */
 	__u64 foreign;         /* passed: not UDP to our port */
 };
-CP_ABI_ASSERT(sizeof(struct cp_counters) == 96, "cp_counters is 96 bytes");
+CP_ABI_ASSERT(sizeof(struct cp_counters) == 136, "cp_counters is 136 bytes");
 
 /* What the XDP program made of a frame: the members of struct cp_counters, in their order. */
 enum cp_verdict {
@@ -78,8 +83,13 @@ enum cp_verdict {
 	CP_VERDICT_DUPLICATE,
 	CP_VERDICT_TOO_OLD,
 	CP_VERDICT_HANDSHAKE,
+	CP_VERDICT_BAD_MAC1,
+	CP_VERDICT_CHALLENGED,
+	CP_VERDICT_SOURCE_LIMITED,
+	CP_VERDICT_UNCALLED,
 	CP_VERDICT_CONTROL,
 	CP_VERDICT_UNKNOWN_SESSION,
+	CP_VERDICT_UNLISTED,
 	CP_VERDICT_NO_SOCKET,
 	CP_VERDICT_BAD_LANE,
 	CP_VERDICT_BAD_COUNTER,
@@ -100,5 +110,47 @@ struct cp_session_counters {
 	__u64 too_old;
 };
 CP_ABI_ASSERT(sizeof(struct cp_session_counters) == 24, "cp_session_counters is 24 bytes");
+
+/*
+ * Map `shield`: array of one, never pinned. What the XDP program needs to judge handshake datagrams before a socket
+ * sees them (docs/protocol.md, sections 2 and 6). All zero, as before the control thread has written it: everything
+ * passes.
+ *
+ * Keys are SipHash keys: 16 bytes as two little-endian words. A source proves its address by a mac2 made with a cookie
+ * that one of the two secrets gives for it; secrets[current] makes new cookies, the other is the one before.
+ */
+struct cp_rate {
+	__u64 period_ns; /* one event for each period that passes */
+	__u64 burst_ns;  /* period * events that may come at once */
+};
+struct cp_shield {
+	__u64 mac1_key[2];
+	__u64 cookie_key[2];
+	__u64 secrets[2][2];
+	struct cp_rate unproven; /* initiations without a valid mac2 that pass, for each CPU; above it: a cookie */
+	struct cp_rate source;   /* initiations with a valid mac2 that pass, for each source prefix */
+	__u32 current;
+	__u32 flags; /* CP_SHIELD_* */
+};
+CP_ABI_ASSERT(sizeof(struct cp_shield) == 104, "cp_shield is 104 bytes");
+
+#define CP_SHIELD_ON           1 /* the keys, secrets and rates are valid */
+#define CP_SHIELD_ALL_SESSIONS 2 /* every receiving session is in `sessions` */
+#define CP_SHIELD_ALL_CALLS    4 /* every call under way is in `calls` */
+
+/* Map `calls`: hash, key __u64 sid (host order) of an initiation of ours that waits for its response; the value is 0.
+ */
+
+/*
+ * Map `sources`: LRU hash of proven sources, value: the instant (bpf_ktime_get_ns) up to which the source has used its
+ * rate. An IPv4 address is written as IPv4-mapped IPv6; of an IPv6 address only the first 64 bits count.
+ */
+struct cp_source {
+	__u64 high; /* as the bytes lie in the header */
+	__u64 low;
+};
+#define CP_MAX_SOURCES 16384
+
+/* Map `unproven`: per-CPU array of one: the same instant for initiations of unproven senders. */
 
 #endif

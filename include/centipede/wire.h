@@ -45,7 +45,23 @@
 #define CP_TYPE_COOKIE         3
 #define CP_INITIATION_SIZE     216
 #define CP_RESPONSE_SIZE       184
-#define CP_COOKIE_SIZE         72
+#define CP_COOKIE_SIZE         56
+
+/* All three: the session id that the initiator has chosen. Initiation and response end in mac1 and mac2. */
+#define CP_OFFSET_CALL_SID        8
+#define CP_MAC_SIZE               16
+#define CP_INITIATION_OFFSET_MAC1 (CP_INITIATION_SIZE - 2 * CP_MAC_SIZE)
+#define CP_INITIATION_OFFSET_MAC2 (CP_INITIATION_SIZE - CP_MAC_SIZE)
+#define CP_RESPONSE_OFFSET_MAC1   (CP_RESPONSE_SIZE - 2 * CP_MAC_SIZE)
+
+/* Cookie reply: header 8, session id 8, nonce 8, sealed cookie 16, tag 16. */
+#define CP_COOKIE_OFFSET_NONCE  16
+#define CP_COOKIE_OFFSET_SEALED 24
+#define CP_COOKIE_OFFSET_TAG    40
+
+/* First byte of what SipHash takes in to seal a cookie and to make the tag of a cookie reply; 7 zero bytes follow. */
+#define CP_COOKIE_LABEL_PAD 1
+#define CP_COOKIE_LABEL_TAG 2
 
 /* Plaintext of lane 127: a frame, told by its first byte 0, its second byte the type. */
 #define CP_FRAME_HEARTBEAT 1
