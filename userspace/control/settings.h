@@ -28,6 +28,7 @@ struct PeerSettings {
   std::string name;
   crypto::PublicKey public_key;
   std::optional<crypto::SecretKey> preshared_key;
+  std::string preshared_key_file;   // read anew at each handshake; empty: none
   std::vector<Prefix> allowed_ips;  // networks (host bits clear)
   std::vector<Endpoint> endpoints;  // empty: we wait for the peer to call
   Policy policy = Policy::redundant;
