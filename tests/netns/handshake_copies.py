@@ -26,6 +26,9 @@ def main():
         laptop, office = bed.pair()
         office.attach("eth0", "wlan0")
         office.host.run("ip", "route", "add", "198.18.0.0/15", "via", "10.1.0.1", "dev", "eth0")
+        # The attacker lets nothing through but what it sends itself.
+        for here, there, address in ((laptop, office, "10.1.0.2"), (office, laptop, "10.1.0.1")):
+            here.host.run("ip", "neighbour", "replace", address, "lladdr", there.host.mac(), "dev", "eth0")
         bed.link("eth0", "cut")
         bed.link("wlan0", "set", "both", "delay=150ms")
         attacker = start_attacker(bed)

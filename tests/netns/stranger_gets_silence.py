@@ -48,7 +48,7 @@ def floods(laptop, office, recorded):
 
 def silence(laptop, office, what, kind, options):
     capture = laptop.capture("eth0", "udp and src host 10.1.0.2 and dst net 198.18.0.0/15")
-    sent = laptop.flood(office.host, kind, "--seconds", SECONDS, *options).end()["sent"]
+    sent = laptop.flood(office.host, kind, "--sources", 2000, "--seconds", SECONDS, *options).end()["sent"]
     count, lines = answers(capture)
     check(count == 0 and sent >= 30, f"{kind} ({what}): {sent} sent, {count} answered {lines}")
 

@@ -1,0 +1,36 @@
+#!/usr/bin/python3
+"""Keys are replaced every few seconds while packets flow both ways over a fast and a very slow link: none is lost, none
+arrives twice. Then over the slow link alone."""
+
+import sys
+
+from bed import Bed, check
+
+REKEY_S = 5
+COUNT = 8000
+RATE = 1000
+
+
+def handshakes(tunnel):
+    return tunnel.status()["peers"][0]["handshakes"]
+
+
+def main():
+    with Bed("pair") as bed:
+        bed.link("wlan0", "set", "both", "delay=300ms")
+        laptop, office = bed.attached_pair(rekey_seconds=REKEY_S)
+        for links in ("both links", "the slow link alone"):
+            before = handshakes(laptop)
+            pings = laptop.host.pinging("10.10.0.2", 0.005, COUNT // RATE * 200)
+            report = bed.flow(laptop.host, office.host, "10.10.0.2", COUNT, RATE)
+            check(report["received"] == COUNT and report["duplicates"] == 0,
+                  f"{links}: {COUNT - report['received']} of {COUNT} packets lost, {report['duplicates']} twice")
+            pings.nothing_lost(f"{links}, there and back")
+            renewed = handshakes(laptop) - before
+            check(renewed >= COUNT / RATE // REKEY_S, f"{renewed} handshakes meanwhile")
+            bed.link("eth0", "cut")
+            laptop.wait_active(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
