@@ -20,8 +20,9 @@ def main():
         for tunnel in (laptop, office):
             memory = tunnel.host.memory(tunnel.daemon.pid)
             tunnel.daemon.send_signal(signal.SIGSTOP)
-            lost = laptop.host.ping("10.10.0.2", 50 * SECONDS, 0.02, wait=0.1)
-            check(lost == 50 * SECONDS, f"{tunnel.host.name} stopped for {SECONDS} s: no ping is answered")
+            time.sleep(SECONDS)
+            check(laptop.host.ping("10.10.0.2", 20, wait=0.1) == 20,
+                  f"{tunnel.host.name} stopped for {SECONDS} s: no ping is answered")
             tunnel.daemon.send_signal(signal.SIGCONT)
             start = time.monotonic()
             wait_for("pings again", lambda: laptop.host.ping("10.10.0.2", 1, wait=0.1) == 0)
