@@ -32,7 +32,8 @@ def main():
             wait_for(f"{name}: wlan0 is let go", lambda: tunnel.host.descriptors(tunnel.daemon.pid) < held)
             # What the lost uplink gave back must not be enough either.
             limit(tunnel, 3)
-            answers = [tunnel.host.start("timeout", "2", CENTIPEDE, "status", "-i", tunnel.name, stdout=DEVNULL, stderr=DEVNULL) for _ in range(5)]
+            answers = [tunnel.host.start("timeout", "2", CENTIPEDE, "status", stdout=DEVNULL, stderr=DEVNULL)
+                       for _ in range(5)]
             bed.link("wlan0", "plug", name)
             tunnel.host.run("ip", "link", "set", "wlan0", "address", card)
             before = processor_seconds(tunnel.daemon.pid)
@@ -42,7 +43,7 @@ def main():
             used = (processor_seconds(tunnel.daemon.pid) - before) / (time.monotonic() - start)
             check_quietly(all(answer.returncode != 0 for answer in answers), f"{name}: no descriptor, so no answer")
             check_quietly("Too many open files" in tunnel.log.read_text(), f"{name}: says what it lacks")
-            check(tunnel.daemon.poll() is None, f"{name}: no descriptor free, a device plugged, 5 questions: it runs on")
+            check(tunnel.daemon.poll() is None, f"{name}: no descriptor, a device plugged, 5 questions: it runs on")
             check(used < 0.5, f"{name}: {used:.2f} processors used meanwhile")
             limit(tunnel, 1024)
             wait_for(f"{name}: answers again", lambda: tunnel.ask("status").returncode == 0)

@@ -36,8 +36,10 @@ def main():
             tunnel.host.run("mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", FOLDER)
             tunnel.attach("eth0", "wlan0")
         laptop.wait_active(2)
-        wait_for("the office knows the laptop's timestamp", lambda: office.host.run("cat", STATE, check=False).returncode == 0
-                 and laptop.public_key in state(office.host)["peers"])
+        for tunnel in (laptop, office):
+            wait_for(f"{tunnel.host.name}: a state file", lambda: tunnel.host.run("test", "-e", STATE,
+                                                                                  check=False).returncode == 0)
+        wait_for("the office's has the laptop's timestamp", lambda: laptop.public_key in state(office.host)["peers"])
         for tunnel in (laptop, office):
             fill(tunnel.host)
             tunnel.state = state(tunnel.host)

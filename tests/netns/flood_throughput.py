@@ -2,15 +2,15 @@
 """By hand, not among the tests: TCP through a tunnel over one link on which somebody floods the office's port.
 
 Prints a table. "elsewhere" is the same flood to a port where nobody listens: what the frames alone cost. The generator
-keeps to the last processor (veth makes the sender's processor do the receiver's work for a frame), all else to the others.
-CENTIPEDE_ROUNDS (default 3) rounds in turn, CENTIPEDE_SECONDS (default 4) each; the median counts.
+keeps to the last processor (veth makes the sender's processor do the receiver's work for a frame), the daemons to the
+others. CENTIPEDE_ROUNDS (default 3) rounds in turn, CENTIPEDE_SECONDS (default 4) each; the median counts.
 """
 
 import os
 import statistics
 import sys
 
-from bed import BUILD, MODE, Bed, Flood, run
+from bed import FLOOD, MODE, Bed, Flood, run
 
 ROUNDS = int(os.environ.get("CENTIPEDE_ROUNDS", "3"))
 SECONDS = int(os.environ.get("CENTIPEDE_SECONDS", "4"))
@@ -28,9 +28,9 @@ def rows(key):
 
 
 def start_flood(bed, laptop, office, options):
-    command = laptop.command("taskset", "-c", LAST, BUILD / "tests/netns/flood", options[0], "--device", "eth0", "--to-mac",
-                             office.mac(), "--to", "10.1.0.2", "--seconds", SECONDS + 3, *options[1:])
-    return Flood(command, bed)
+    kind, *others = options
+    return Flood(laptop.command("taskset", "-c", LAST, FLOOD, kind, "--device", "eth0", "--to-mac", office.mac(),
+                                "--to", "10.1.0.2", "--seconds", SECONDS + 3, *others), bed)
 
 
 def measure(bed, laptop, office, options):

@@ -10,7 +10,8 @@ from bed import Bed, check, check_quietly, json, run, wait_for
 
 KILLS = int(os.environ.get("CENTIPEDE_KILLS", "20"))
 BOUND_S = 6
-OURS = ("centipede", "sessions", "windows", "xsks", "uplinks", "counters", "calls", "shield", "sources", "xdp_dispatcher")
+OURS = ("centipede", "sessions", "session_counters", "windows", "xsks", "uplinks", "counters", "calls", "shield",
+        "sources", "unproven", "xdp_dispatcher")
 
 
 def bpf_objects():

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""Private and preshared key appear in no log, status, API answer, pinned map or file that the daemon has open or mapped,
-and the process can be read neither by others nor through a core dump."""
+"""Private and preshared key appear in no log, status, API answer, pinned map or file that the daemon has open or
+mapped, and the process can be read neither by others nor through a core dump."""
 
 import base64
 import re

@@ -77,7 +77,7 @@ def main():
             if begin is not narrow:
                 wait_for(f"{name}: send errors are counted on eth0", lambda: errors(laptop, "eth0") >= before + 50)
             stream = laptop.host.call("echo", "tcp", "10.10.0.2", 5353, 2_000_000)
-            check(stream["same"] == stream["sent"], f"{name} on eth0: TCP carries {stream['sent']} bytes there and back")
+            check(stream["same"] == stream["sent"], f"{name} on eth0: TCP, {stream['sent']} bytes there and back")
             end(laptop.host, "eth0")
             for tunnel in (laptop, office):
                 tunnel.wait_active(2)

@@ -40,7 +40,7 @@ class Watch:
         for index, tunnel in enumerate(self.tunnels):
             memory = [sample[index][0] for sample in rest]
             grown = max(memory[-third:]) - max(memory[:third])
-            check(grown < 1024, f"{tunnel.host.name}: {min(memory)} to {max(memory)} KiB resident, {grown} KiB more at the end")
+            check(grown < 1024, f"{tunnel.host.name}: {max(memory)} KiB resident, grown by {grown} KiB")
             descriptors = {sample[index][1] for sample in rest}
             check(max(descriptors) - min(descriptors) <= 2, f"{tunnel.host.name}: {descriptors} descriptors")
 

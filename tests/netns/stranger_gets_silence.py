@@ -71,7 +71,7 @@ def main():
         check_quietly(len(recorded) == 2 * 216, "an initiation was recorded")
         try_daemon(lost, office, "bad_mac1")
         count, lines = answers(capture)
-        check(count == 0, f"two daemons, one unknown and one that takes the office for another: {count} answers {lines}")
+        check(count == 0, f"two daemons, one unknown, one that takes the office for another: {count} answers {lines}")
         for what, kind, options in floods(laptop, office, recorded):
             silence(laptop, office, what, kind, options)
 
@@ -83,7 +83,8 @@ def main():
         friend.kill()
         count, _ = answers(capture)
         check(count > 0, f"a known peer: {count} datagrams came back")
-        silence(laptop, office, "a known peer's recorded initiation", "replay", ("--hex", recorded, "--rate", PROVEN_RATE))
+        silence(laptop, office, "a known peer's recorded initiation", "replay",
+                ("--hex", recorded, "--rate", PROVEN_RATE))
         check(office.daemon.poll() is None, "the office runs on")
 
 

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """Which data packets of the tunnel a host's links delivered: delivered.py PORT DEVICE... on the wire's ends towards it.
 
-Prints "ready". On SIGINT {"packets", "copies", "missed"}: different (session, lane, counter) that went out on any of the
-devices, datagrams that carried them, datagrams that this program was too slow to see.
+Prints "ready". On SIGINT {"packets", "copies", "missed"}: different (session, lane, counter) that went out on any of
+the devices, datagrams that carried them, datagrams that this program was too slow to see.
 """
 
 import json

@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 """Sends numbered datagrams to the other end, which runs the same, and checks those that come from there.
 
-numbered.py OWN_ADDRESS OTHER_ADDRESS PORT RATE. Prints "ready"; on SIGUSR1 it begins to send, on SIGINT it stops sending,
-on SIGTERM it ends and prints {"sent", "refused", "received", "duplicates", "damaged"}. Payloads are 16 to 1300 bytes, made
-from number and sender.
+numbered.py OWN_ADDRESS OTHER_ADDRESS PORT RATE. Prints "ready"; on SIGUSR1 it begins to send, on SIGINT it stops
+sending, on SIGTERM it ends and prints {"sent", "refused", "received", "duplicates", "damaged"}. Payloads are 16 to 1300
+bytes, made from number and sender.
 """
 
 import hashlib
@@ -85,9 +85,10 @@ class End:
                 return
             except OSError:  # an ICMP error about an earlier one
                 continue
-            if sender != self.other or len(data) < HEADER.size or data != payload(sender[0], HEADER.unpack_from(data)[0]):
+            number = int.from_bytes(data[:HEADER.size], "big")
+            if sender != self.other or data != payload(sender[0], number):
                 self.damaged += 1
-            elif not self.received.add(HEADER.unpack_from(data)[0]):
+            elif not self.received.add(number):
                 self.duplicates += 1
 
     def run(self):
