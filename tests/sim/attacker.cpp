@@ -2,7 +2,8 @@
 
 #include <algorithm>
 
-#include "crypto/handshake.h"
+#include "forgery.h"
+#include "identities.h"
 
 namespace centipede::sim {
 namespace {
@@ -23,15 +24,6 @@ IpAddress victim(uint64_t number) {
   const uint8_t v4[4] = {203, 0, 113, static_cast<uint8_t>(number % 24)};
   const uint8_t v6[16] = {0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, static_cast<uint8_t>(number % 24)};
   return number % 4 == 0 ? IpAddress::v6(v6) : IpAddress::v4(v4);
-}
-
-const crypto::Identity& stranger() {
-  static const crypto::Identity identity = [] {
-    crypto::SecretKey secret;
-    secret.data()[0] = 99;
-    return crypto::Identity::from_seed(secret);
-  }();
-  return identity;
 }
 
 }  // namespace
@@ -76,7 +68,7 @@ bool Attacker::on_datagram(LinkIndex link, const Envelope& envelope, ConstBytes 
     if (meddles) meddle(record);
     if (holds) held_.push({network_.now() + random_.up_to(longest_hold), ++order_, record});
   }
-  return !greedy_ || (!holds && percent(36) >= drops);
+  return !holds && percent(36) >= drops;
 }
 
 void Attacker::on_timer() {
@@ -168,10 +160,12 @@ bool Attacker::redirect(Record& record, LinkIndex link) {
 }
 
 void Attacker::send(const char* deed, const Record& record) {
+  if (record.envelope.destination.family() != record.envelope.source.address.family()) return;
   if (network_.recorded()) {
     network_.note(std::string("ATTACKER ") + deed + " to " + record.envelope.destination.text() + " as " +
-                  record.envelope.source.text() + " " + describe(ConstBytes(record.bytes).first(std::min<size_t>(record.bytes.size(), 24))));
+                  record.envelope.source.text() + " " + describe(record.bytes, 16));
   }
+  ++deeds_;
   network_.offer(record.link, record.envelope, record.bytes);
 }
 
@@ -245,22 +239,20 @@ void Attacker::forge_handshake(Record record) {
   send("makes up", record);
 }
 
-// A flawless initiation, from somebody whom nobody knows.
+// A flawless initiation, from somebody whom nobody knows; or in a host's name, but not signed by it.
 void Attacker::forge_call(Record record) {
   if (!redirect(record, random_.one_of(links_))) return;
   crypto::SecretKey ephemeral;
   random_.fill({ephemeral.data(), crypto::SecretKey::size});
-  const uint32_t called = network_.links()[record.link].to;
-  const auto call = crypto::Initiator::start({.self = stranger(),
-                                              .responder = SimNetwork::identity(called).public_key(),
-                                              .sid = random_.next(),
-                                              .timestamp_ns = UINT64_MAX - UINT64_MAX % crypto::timestamp_quantum_ns,
-                                              .params = {},
-                                              .ephemeral_secret = ephemeral});
-  if (!call) return;
-  record.bytes.assign(call->message().begin(), call->message().end());
+  const crypto::PublicKey& called = identity(network_.links()[record.link].to).public_key();
+  const crypto::PublicKey& victim = identity(random_.one_of(network_.hosts()).index).public_key();
+  constexpr uint64_t late = UINT64_MAX - UINT64_MAX % crypto::timestamp_quantum_ns;
+  const bool as_impostor = random_.chance(60);
+  const auto call = as_impostor ? impostor_call(victim, called, random_.next(), late, ephemeral)
+                                : stranger_call(called, random_.next(), late, ephemeral);
+  record.bytes.assign(call.begin(), call.end());
   if (random_.chance(70)) record.envelope.source = any_source(record.envelope);
-  send("calls as a stranger", record);
+  send(as_impostor ? "calls as an impostor" : "calls as a stranger", record);
 }
 
 }  // namespace centipede::sim

@@ -1,8 +1,8 @@
 // Somebody who sits on some of the links, in either direction, and has no keys but one of his own that no host knows.
 // He sees what passes there, remembers some of it for good, and: drops, delays and releases, repeats at once and much
 // later, from other sources, to other hosts and over other links of his; reflects to the sender; flips bits, cuts off,
-// adds; makes up data, heartbeats and handshakes around what he has seen, and initiations of a stranger. What he is keen
-// on changes every few seconds. Threading: one thread.
+// adds; makes up data, heartbeats and handshakes around what he has seen, and initiations of a stranger. What he is
+// keen on changes every few seconds. Threading: one thread.
 #pragma once
 
 #include <queue>
@@ -17,8 +17,8 @@ class Attacker final : public Eavesdropper {
 
   // May be called at any time: he gets this link.
   void own(LinkIndex link);
-  // He keeps to himself what he could pass on, or does not: without it, no datagram is lost through him.
-  void set_greedy(bool greedy) { greedy_ = greedy; }
+  // How many datagrams he has put onto a link.
+  [[nodiscard]] uint64_t deeds() const { return deeds_; }
 
   bool on_datagram(LinkIndex link, const Envelope& envelope, ConstBytes datagram) override;
   void on_timer() override;
@@ -36,9 +36,7 @@ class Attacker final : public Eavesdropper {
     Record record;
   };
   struct Later {
-    bool operator()(const Release& a, const Release& b) const {
-      return a.at != b.at ? a.at > b.at : a.order > b.order;
-    }
+    bool operator()(const Release& a, const Release& b) const { return a.at != b.at ? a.at > b.at : a.order > b.order; }
   };
   // In percent of the datagrams of a kind that pass.
   struct Mood {
@@ -74,16 +72,16 @@ class Attacker final : public Eavesdropper {
 
   SimNetwork& network_;
   SimRandom random_;
-  bool greedy_ = true;
   std::vector<LinkIndex> links_;
   const Mood* mood_ = &moods().front();
   Instant mood_until_{};
   Instant makes_up_at_ = never;
-  std::vector<Record> recent_;      // a ring
+  std::vector<Record> recent_;  // a ring
   size_t oldest_ = 0;
   std::vector<Record> handshakes_;  // kept for long, some for ever
   std::priority_queue<Release, std::vector<Release>, Later> held_;
   uint64_t order_ = 0;
+  uint64_t deeds_ = 0;
 };
 
 }  // namespace centipede::sim

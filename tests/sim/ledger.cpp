@@ -1,5 +1,7 @@
 #include "ledger.h"
 
+#include <algorithm>
+
 #include "wire/message.h"
 
 namespace centipede::sim {
@@ -8,13 +10,6 @@ namespace {
 std::string name_of(const Ledger::Payload& payload) {
   return "packet " + std::to_string(payload.id) + " from host " + std::to_string(payload.from) + " to host " +
          std::to_string(payload.to);
-}
-
-std::string hex(uint64_t value) {
-  std::string text(16, '0');
-  for (size_t digit = 16; digit-- > 0; value >>= 4)
-    text[digit] = "0123456789abcdef"[value & 15];
-  return text;
 }
 
 std::string kind_of(ConstBytes datagram) {
@@ -38,9 +33,16 @@ std::string kind_of(ConstBytes datagram) {
 
 }  // namespace
 
-std::string describe(ConstBytes datagram) {
+std::string hex(uint64_t value) {
+  std::string text(16, '0');
+  for (size_t digit = 16; digit-- > 0; value >>= 4)
+    text[digit] = "0123456789abcdef"[value & 15];
+  return text;
+}
+
+std::string describe(ConstBytes datagram, size_t most_bytes) {
   std::string text = "{" + kind_of(datagram) + ", " + std::to_string(datagram.size()) + " bytes:";
-  for (size_t at = 0; at < datagram.size(); ++at) {
+  for (size_t at = 0; at < std::min(datagram.size(), most_bytes); ++at) {
     if (at % 8 == 0) text += ' ';
     text += "0123456789abcdef"[datagram[at] >> 4];
     text += "0123456789abcdef"[datagram[at] & 15];

@@ -14,8 +14,10 @@ namespace centipede::sim {
 // One line for each promise that was broken.
 using Violations = std::vector<std::string>;
 
-// A datagram for people: what it claims to be, then all of its bytes.
-[[nodiscard]] std::string describe(ConstBytes datagram);
+// Session ids for people.
+[[nodiscard]] std::string hex(uint64_t value);
+// A datagram for people: what it claims to be, then its bytes.
+[[nodiscard]] std::string describe(ConstBytes datagram, size_t most_bytes = SIZE_MAX);
 
 class Ledger {
  public:

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "identities.h"
+
 namespace centipede::sim {
 namespace {
 
@@ -11,6 +13,7 @@ constexpr size_t envelope_size = 8;
 constexpr ptrdiff_t most_sessions = 4;
 constexpr size_t most_paths = 16;
 constexpr ptrdiff_t most_unvalidated = 8;
+constexpr int most_timer_rounds = 2;
 
 std::string name(const Host& host) {
   return "host " + std::to_string(host.index);
@@ -18,22 +21,12 @@ std::string name(const Host& host) {
 
 }  // namespace
 
-const crypto::Identity& SimNetwork::identity(uint32_t index) {
-  static const std::vector<crypto::Identity> made = [] {
-    (void)crypto::initialise();
-    std::vector<crypto::Identity> all;
-    for (uint8_t seed = 1; seed <= 8; ++seed) {
-      crypto::SecretKey secret;
-      secret.data()[0] = seed;
-      all.push_back(crypto::Identity::from_seed(secret));
-    }
-    return all;
-  }();
-  return made[index];
+std::string SimNetwork::key_file(uint32_t peer) {
+  return "key of host " + std::to_string(peer);
 }
 
 SimNetwork::SimNetwork(uint64_t seed, size_t hosts, Duration reject_after, bool recorded)
-    : random(seed), recorded_(recorded), hosts_(hosts), watch_(violations_, reject_after) {
+    : random(seed), recorded_(recorded), hosts_(hosts), watch_(violations_, hosts, reject_after) {
   for (uint32_t a = 0; a < hosts; ++a) {
     hosts_[a].index = a;
     for (control::UplinkId i = 0; i < uplinks_each; ++i)
@@ -49,15 +42,23 @@ LinkIndex SimNetwork::link_index(uint32_t from, control::UplinkId i, uint32_t to
 
 void SimNetwork::start(uint32_t index) {
   Host& host = hosts_[index];
-  control::Settings settings{
-      .identity = identity(index).clone(), .params = host.params, .workers = 1, .timing = host.timing};
+  host.kept = host.disk.read(now_);
+  watch_.on_start(index, host.kept, now_);
+  host.clock_bound = host.kept.sent_limit_ns < watch_.newest_timestamp_ns(index);
+  if (host.clock_bound) host.wall_offset_ns = host.furthest_wall_offset_ns;
+  control::Settings settings{.identity = identity(index).clone(),
+                             .params = host.params,
+                             .workers = 1,
+                             .timing = host.timing,
+                             .gate = host.gate,
+                             .timestamp_floor_ns = host.kept.sent_limit_ns};
   host.randomness = std::make_unique<SimRandom>(random.next());
-  host.controller = std::make_unique<control::Controller>(std::move(settings), *host.randomness);
+  host.controller = std::make_unique<control::Controller>(std::move(settings), *host.randomness, &host.key_files);
   host.traffic = std::make_unique<DataTraffic>(ledger_, index);
   host.forwarding = {};
   host.receivable.clear();
+  host.calls.clear();
   host.peer_ids.clear();
-  watch_.on_restart(index);
 }
 
 void SimNetwork::note(const std::string& line) {
@@ -111,14 +112,11 @@ void SimNetwork::add_to_controller(Host& host, uint32_t peer) {
   const PeerConfig& config = host.configured.at(peer);
   control::PeerSettings settings{.name = "host" + std::to_string(peer),
                                  .public_key = identity(peer).public_key(),
-                                 .preshared_key = {},
-                                 .allowed_ips = {},
+                                 .preshared_key_file = config.keyed ? key_file(peer) : "",
                                  .endpoints = config.endpoints,
                                  .policy = config.policy};
-  if (config.preshared_key) {
-    settings.preshared_key.emplace();
-    std::fill_n(settings.preshared_key->data(), crypto::SecretKey::size, *config.preshared_key);
-  }
+  for (const auto& [key, accepted_ns] : host.kept.accepted)
+    if (key == settings.public_key) settings.accepted_timestamp_ns = accepted_ns;
   const auto id = host.controller->add_peer(std::move(settings), time(host));
   if (!id) return violation(id.error().text);
   host.peer_ids[peer] = *id;
@@ -130,6 +128,7 @@ void SimNetwork::restart(uint32_t index, bool goodbye) {
   if (goodbye) {
     host.controller->close(time(host));
     settle(host);
+    host.disk.write_at_once(host.controller->timestamps());
   }
   start(index);
   for (const auto& [id, uplink] : host.uplinks)
@@ -155,13 +154,17 @@ void SimNetwork::run_until(Instant end) {
     now_ = std::max(now_, next);
     run_links();
     if (eavesdropper_ != nullptr && eavesdropper_->next_deadline() <= now_) eavesdropper_->on_timer();
-    for (Host& host : hosts_) {
-      if (host.controller->next_deadline() > now_) continue;
-      host.controller->on_timer(time(host));
-      if (host.controller->next_deadline() <= now_)
-        violation("the timer of host " + std::to_string(host.index) + " would spin");
-      settle(host);
-    }
+    for (Host& host : hosts_)
+      run_timer(host);
+  }
+}
+
+// What is due may make more due at once, as a path that goes down shortens the life of an old session; not for ever.
+void SimNetwork::run_timer(Host& host) {
+  for (int round = 0; host.controller->next_deadline() <= now_; ++round) {
+    if (round == most_timer_rounds) return violation("the timer of " + name(host) + " spins");
+    host.controller->on_timer(time(host));
+    settle(host);
   }
 }
 
@@ -195,20 +198,26 @@ void SimNetwork::settle(Host& host) {
 
 void SimNetwork::on_action(Host& host, const control::Action& action) {
   if (const auto* send = std::get_if<control::SendDatagram>(&action)) {
+    if (recorded_ && (send->bytes[0] & CP_CONTROL_BIT) != 0)
+      note(name(host) + ": to " + send->route.remote.text() + " " + describe(send->bytes, 16));
     watch_.on_sent(host.index, send->route, send->bytes, unproven(send->route.remote), now_);
     transmit(host, send->route, send->bytes);
   } else if (const auto* added = std::get_if<control::SessionAdded>(&action)) {
-    host.traffic->add(added->session);
-    watch_.on_session_added(host.index, added->session, now_);
-    ++host.sessions_made;
-    host.receivable[added->session->local_sid()] = added->peer;
-    const auto of_peer = [&](const auto& row) { return row.second == added->peer; };
-    if (std::ranges::count_if(host.receivable, of_peer) > most_sessions)
-      violation(name(host) + " keeps too many sessions of a peer");
+    on_session_added(host, *added);
   } else if (const auto* removed = std::get_if<control::SessionRemoved>(&action)) {
+    if (recorded_) note(name(host) + ": session " + hex(removed->local_sid) + " ends");
     host.traffic->remove(removed->local_sid);
     watch_.on_session_removed(host.index, removed->local_sid);
     host.receivable.erase(removed->local_sid);
+  } else if (const auto* started = std::get_if<control::CallStarted>(&action)) {
+    host.calls.insert(started->sid);
+  } else if (const auto* ended = std::get_if<control::CallEnded>(&action)) {
+    if (host.calls.erase(ended->sid) == 0) violation(name(host) + " ended a call that it had not started");
+  } else if (std::holds_alternative<control::TimestampsChanged>(action)) {
+    host.disk.write(host.controller->timestamps(), now_, random);
+  } else if (std::holds_alternative<control::ShieldChanged>(action)) {
+    for (const crypto::CookieSecret& secret : host.controller->shield().secrets)
+      watch_.on_cookie_secret(host.index, secret);
   } else if (const auto* event = std::get_if<control::Event>(&action)) {
     note(name(host) + ": " + event->text);
   } else {
@@ -218,6 +227,19 @@ void SimNetwork::on_action(Host& host, const control::Action& action) {
     for (const auto& peer : host.forwarding.peers)
       if (peer != nullptr) check(host, *peer);
   }
+}
+
+void SimNetwork::on_session_added(Host& host, const control::SessionAdded& added) {
+  if (recorded_)
+    note(name(host) + ": session " + hex(added.session->local_sid()) + "/" + hex(added.session->peer_sid()) +
+         " begins");
+  host.traffic->add(added.session);
+  watch_.on_session_added(host.index, added.session, now_);
+  ++host.sessions_made;
+  host.receivable[added.session->local_sid()] = added.peer;
+  const auto of_peer = [&](const auto& row) { return row.second == added.peer; };
+  if (std::ranges::count_if(host.receivable, of_peer) > most_sessions)
+    violation(name(host) + " keeps too many sessions of a peer");
 }
 
 void SimNetwork::check(const Host& host, const control::PeerForwarding& peer) {
@@ -265,9 +287,18 @@ void SimNetwork::deliver(const Link& link, ConstBytes frame) {
   const ConstBytes datagram = frame.subspan(envelope_size);
   if (!datagram.empty() && datagram[0] < CP_CONTROL_LANE) return host.traffic->on_datagram(datagram);
   const control::Route at{link.to_uplink, destination.address, source};
+  if (host.shielded && uncalled(host, datagram)) return;
   watch_.on_arrival(host.index, at, datagram, unproven(source));
   host.controller->on_datagram(at, datagram, time(host));
   settle(host);
+}
+
+bool SimNetwork::uncalled(const Host& host, ConstBytes datagram) const {
+  const wire::MessageType type = wire::classify(datagram);
+  if (type == wire::MessageType::data)
+    return !host.receivable.contains(load_be<uint64_t>(datagram.data() + CP_OFFSET_SID));
+  if (type != wire::MessageType::response && type != wire::MessageType::cookie) return false;
+  return !host.calls.contains(load_be<uint64_t>(datagram.data() + CP_OFFSET_CALL_SID));
 }
 
 void SimNetwork::send_data(uint32_t from, uint32_t to) {

@@ -6,12 +6,14 @@
 #include <map>
 #include <memory>
 #include <queue>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
 #include "control/controller.h"
 #include "data_traffic.h"
+#include "disk.h"
 #include "ledger.h"
 #include "link-emulator/link_model.h"
 #include "sim_random.h"
@@ -27,7 +29,7 @@ inline constexpr control::UplinkId uplinks_each = 2;
 struct PeerConfig {
   std::vector<Endpoint> endpoints{};
   control::Policy policy = control::Policy::redundant;
-  std::optional<uint8_t> preshared_key{};  // 32 times this byte
+  bool keyed = false;  // by the preshared key in the host's file for this peer
 };
 
 struct Host {
@@ -35,12 +37,20 @@ struct Host {
   bool fixed = false;  // its addresses never change
   wire::Params params{};
   control::Timing timing{};
+  control::GateLimits gate{};
+  bool shielded = false;  // drops answers to calls that are not under way, as the XDP program does
   int64_t wall_offset_ns = 0;
   int64_t furthest_wall_offset_ns = 0;
+  // Its disk had not kept all that it had sent: only its clock can tell its calls from replays now.
+  bool clock_bound = false;
+  Disk disk{};
+  control::Timestamps kept{};  // what was on it when the process came up
+  KeyFiles key_files{};
   std::map<control::UplinkId, control::Uplink> uplinks{};
-  std::map<uint32_t, PeerConfig> configured{};      // by the peer's host
+  std::map<uint32_t, PeerConfig> configured{};     // by the peer's host
   std::map<uint32_t, control::PeerId> peer_ids{};  // likewise
   std::unordered_map<wire::SessionId, control::PeerId> receivable{};
+  std::set<wire::SessionId> calls{};
   std::unique_ptr<SimRandom> randomness{};
   std::unique_ptr<control::Controller> controller{};
   std::unique_ptr<DataTraffic> traffic{};
@@ -81,12 +91,12 @@ class SimNetwork {
   // recorded: notes are kept.
   SimNetwork(uint64_t seed, size_t hosts, Duration reject_after, bool recorded);
 
-  // Before anything else of a host.
+  // The process comes up: before anything else of a host.
   void start(uint32_t host);
   void set_uplink(uint32_t host, control::Uplink uplink);
   void remove_uplink(uint32_t host, control::UplinkId id);
   void add_peer(uint32_t host, uint32_t peer, PeerConfig config);
-  // The process ends, with or without a goodbye, and starts anew with nothing in its memory.
+  // The process ends, with or without a goodbye, and starts anew with what its disk has.
   void restart(uint32_t host, bool goodbye);
   void set_eavesdropper(Eavesdropper* eavesdropper) { eavesdropper_ = eavesdropper; }
 
@@ -106,12 +116,14 @@ class SimNetwork {
   [[nodiscard]] Instant now() const { return now_; }
   [[nodiscard]] Now time(const Host& host) const;
   [[nodiscard]] Ledger& ledger() { return ledger_; }
+  [[nodiscard]] Watch& watch() { return watch_; }
   [[nodiscard]] Violations& violations() { return violations_; }
   void violation(std::string text) { violations_.push_back(std::move(text)); }
   [[nodiscard]] bool recorded() const { return recorded_; }
   void note(const std::string& line);
   [[nodiscard]] const std::vector<std::string>& transcript() const { return transcript_; }
-  [[nodiscard]] static const crypto::Identity& identity(uint32_t host);
+  // The name of a host's file with the preshared key for a peer.
+  [[nodiscard]] static std::string key_file(uint32_t peer);
 
   SimRandom random;
 
@@ -137,8 +149,11 @@ class SimNetwork {
   void add_to_controller(Host& host, uint32_t peer);
   void schedule(LinkIndex link);
   void run_links();
+  void run_timer(Host& host);
   void settle(Host& host);
   void on_action(Host& host, const control::Action& action);
+  void on_session_added(Host& host, const control::SessionAdded& added);
+  [[nodiscard]] bool uncalled(const Host& host, ConstBytes datagram) const;
   void check(const Host& host, const control::PeerForwarding& peer);
   void transmit(const Host& host, const control::Route& route, ConstBytes bytes);
   void deliver(const Link& link, ConstBytes frame);

@@ -1,6 +1,9 @@
 // The one source of randomness of a simulation. Threading: as its owner.
 #pragma once
 
+#include <algorithm>
+#include <iterator>
+
 #include "control/controller.h"
 
 namespace centipede::sim {
@@ -30,7 +33,7 @@ class SimRandom final : public control::Randomness {
   }
   template <class List>
   auto& one_of(List& list) {
-    return list[below(list.size())];
+    return list[below(std::size(list))];
   }
 
  private:

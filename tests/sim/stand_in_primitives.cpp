@@ -1,6 +1,7 @@
-// libsodium's costly primitives once more, as what the protocol's proof takes them for: ideal ones. A program that links
-// this file gets these instead of libsodium's, because an executable's own symbols come first; the handshake, its hashes
-// and its boxes stay the real ones. Three quarters of a simulation's time would go into elliptic curves otherwise.
+// libsodium's costly primitives once more, as what the protocol's proof takes them for: ideal ones. A program that
+// links this file gets these instead of libsodium's, because an executable's own symbols come first; the handshake, its
+// hashes and its boxes stay the real ones. Three quarters of a simulation's time would go into elliptic curves
+// otherwise.
 //
 // They hold among those who have only the wire: a shared secret is a hash of both public keys, a signature a hash of
 // the signer's key and the text, a tag SipHash of everything under the key. Whoever knows how could forge them at
@@ -129,8 +130,7 @@ int crypto_aead_chacha20poly1305_ietf_encrypt_detached(Byte* out, Byte* tag, uns
 
 int crypto_aead_chacha20poly1305_ietf_decrypt_detached(Byte* out, Byte* /*no_secret_nonce*/, const Byte* cipher,
                                                        unsigned long long size, const Byte* tag, const Byte* ad,
-                                                       unsigned long long ad_size, const Byte* nonce,
-                                                       const Byte* key) {
+                                                       unsigned long long ad_size, const Byte* nonce, const Byte* key) {
   std::array<Byte, 16> expected;
   if (!tag_of(cipher, size, ad, ad_size, nonce, key, expected.data()) ||
       sodium_memcmp(expected.data(), tag, expected.size()) != 0) {

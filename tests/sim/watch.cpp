@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <string_view>
 
+#include "identities.h"
+
 namespace centipede::sim {
 namespace {
 
@@ -66,14 +68,21 @@ uint64_t Watch::Direction::with(uint64_t number) const {
   return std::max<uint64_t>(1, mixed(key + mixed(iv ^ number)));
 }
 
-Watch::HostView& Watch::view(uint32_t host) {
-  if (host >= hosts_.size()) hosts_.resize(host + 1);
-  return hosts_[host];
+void Watch::on_start(uint32_t host, const control::Timestamps& kept, Instant now) {
+  HostView& started = view(host);
+  started.sessions.clear();
+  started.by_peer_sid.clear();
+  started.calls.clear();
+  for (auto& [caller, newest] : started.accepted) {
+    const auto row =
+        std::ranges::find(kept.accepted, identity(caller).public_key(), [](const auto& each) { return each.first; });
+    const uint64_t known = row == kept.accepted.end() ? 0 : row->second;
+    if (known < newest) started.forgot = now;
+  }
 }
 
-void Watch::on_restart(uint32_t host) {
-  view(host).sessions.clear();
-  view(host).by_peer_sid.clear();
+void Watch::on_cookie_secret(uint32_t host, const crypto::CookieSecret& secret) {
+  view(host).cookie_secrets.push_back(secret.clone());
 }
 
 void Watch::on_session_added(uint32_t host, const std::shared_ptr<crypto::Session>& session, Instant now) {
@@ -105,6 +114,8 @@ void Watch::on_sent(uint32_t host, const control::Route& route, ConstBytes datag
     on_initiation(from, host, route, datagram, now);
   else if (wire::classify(datagram) == wire::MessageType::response)
     on_response(from, who, route, datagram, now);
+  else
+    return on_cookie_reply(from, route, datagram);
   if (!unproven) return;
   const bool data = !is_handshake(datagram) && datagram[0] != CP_CONTROL_LANE;
   if (data) violation(who + " sent data to an address that has proven nothing", datagram);
@@ -129,30 +140,67 @@ void Watch::on_session_datagram(HostView& host, const std::string& who, ConstByt
     violation(who + " used a number twice under one key", datagram);
 }
 
-void Watch::on_initiation(HostView& view, uint32_t host, const control::Route& route, ConstBytes datagram,
+void Watch::on_initiation(HostView& from, uint32_t host, const control::Route& route, ConstBytes datagram,
                           Instant now) {
   const auto sid = load_be<uint64_t>(datagram.data() + CP_OFFSET_CALL_SID);
-  const uint64_t bytes = hash(datagram.first(CP_INITIATION_OFFSET_MAC2));
-  const auto [call, first] = calls_.try_emplace(sid, Call{host, bytes});
-  if (!first && (call->second.host != host || call->second.bytes != bytes))
+  if (!calls_.contains(sid)) on_new_call(from, host, sid, datagram, now);
+  const Call& call = calls_.at(sid);
+  if (call.host != host || call.bytes != hash(datagram.first(CP_INITIATION_OFFSET_MAC2)))
     violation("host " + std::to_string(host) + " made two initiations with one session id", datagram);
-  if (!first) return;
-  std::deque<Instant>& calls = view.calls[route.remote];
+  check_mac2(call, route, datagram);
+}
+
+void Watch::on_new_call(HostView& from, uint32_t host, wire::SessionId sid, ConstBytes datagram, Instant now) {
+  const std::string who = "host " + std::to_string(host);
+  Call call{.host = host, .bytes = hash(datagram.first(CP_INITIATION_OFFSET_MAC2)), .sent = now};
+  // Whose it is nobody but the callee can tell.
+  for (call.callee = 0; call.callee < hosts_.size(); ++call.callee) {
+    const auto opened = crypto::OpenedInitiation::open(identity(call.callee), datagram);
+    if (!opened) continue;
+    call.timestamp_ns = opened->claimed_timestamp_ns();
+    break;
+  }
+  calls_.emplace(sid, call);
+  uint64_t& newest = from.called[call.callee];
+  if (call.timestamp_ns <= newest) violation(who + " called with a timestamp that is no newer", datagram);
+  newest = call.timestamp_ns;
+  from.newest_timestamp_ns = std::max(from.newest_timestamp_ns, newest);
+  std::deque<Instant>& calls = from.calls[call.callee];
   while (!calls.empty() && calls.front() <= now - seconds(1))
     calls.pop_front();
   calls.push_back(now);
-  if (calls.size() > most_calls_a_second) violation("host " + std::to_string(host) + " calls too often", datagram);
+  if (calls.size() > most_calls_a_second) violation(who + " calls too often", datagram);
+}
+
+void Watch::check_mac2(const Call& call, const control::Route& route, ConstBytes datagram) {
+  const ConstBytes mac2 = datagram.last(CP_MAC_SIZE);
+  if (!trusted_ || std::ranges::all_of(mac2, [](uint8_t byte) { return byte == 0; })) return;
+  const bool good = std::ranges::any_of(view(call.callee).cookie_secrets, [&](const crypto::CookieSecret& secret) {
+    return crypto::mac2_is_valid(crypto::make_cookie(secret, {route.local, route.remote.port}), datagram);
+  });
+  if (!good) violation("host " + std::to_string(call.host) + " used a cookie that is not for this address", datagram);
+}
+
+void Watch::on_cookie_reply(HostView& from, const control::Route& route, ConstBytes datagram) {
+  uint64_t& owed = from.challengeable[route.remote];
+  if (datagram.size() > CP_COOKIE_SIZE || owed == 0) return violation("a cookie that nobody asked for", datagram);
+  --owed;
 }
 
 void Watch::on_response(HostView& host, const std::string& who, const control::Route& route, ConstBytes datagram,
                         Instant now) {
   const auto sid = load_be<uint64_t>(datagram.data() + CP_OFFSET_CALL_SID);
-  const auto call = calls_.find(sid);
-  if (call == calls_.end()) return violation(who + " answered a stranger's initiation", datagram);
-  const auto asked = host.asked.find(sid);
-  if (asked == host.asked.end() || asked->second != call->second.bytes)
-    return violation(who + " answered an initiation that did not come as it was sent", datagram);
-  Answer& answer = host.answers.try_emplace(sid, Answer{.first = now}).first->second;
+  const auto known = calls_.find(sid);
+  if (known == calls_.end()) return violation(who + " answered a stranger's initiation", datagram);
+  const Call& call = known->second;
+  if (&view(call.callee) != &host) return violation(who + " answered what was not for it", datagram);
+  if (!host.asked.contains(sid)) return violation(who + " answered an initiation that it did not get", datagram);
+  if (call.sent <= host.forgot) return;  // it cannot tell a replay
+  uint64_t& accepted = host.accepted[call.host];
+  if (call.timestamp_ns < accepted) violation(who + " answered an initiation older than one it accepted", datagram);
+  accepted = std::max(accepted, call.timestamp_ns);
+  Answer& answer = host.answers.try_emplace(sid, Answer{.first = now, .bytes = hash(datagram)}).first->second;
+  if (answer.bytes != hash(datagram)) violation(who + " accepted an initiation twice", datagram);
   if (now - answer.first > answers_live) violation(who + " answered a copy after too long a time", datagram);
   if (const auto ours = host.by_peer_sid.find(sid); ours == host.by_peer_sid.end())
     violation(who + " answered without a session", datagram);
@@ -185,7 +233,8 @@ void Watch::on_arrival(uint32_t host, const control::Route& at, ConstBytes datag
     const auto sid = load_be<uint64_t>(datagram.data() + CP_OFFSET_CALL_SID);
     const auto call = calls_.find(sid);
     counts = call != calls_.end() && call->second.bytes == hash(datagram.first(CP_INITIATION_OFFSET_MAC2));
-    if (counts) to.asked[sid] = call->second.bytes;
+    if (counts) to.asked.insert(sid);
+    ++to.challengeable[at.remote];
   }
   if (counts && unproven) to.unproven[at.remote].received += datagram.size();
 }
