@@ -106,11 +106,11 @@ std::vector<Row> udp_rows() {
       {"UDP length 0", udp({.udp_length = 0}), XDP_PASS, CP_VERDICT_MALFORMED},
       {"UDP length 65535", udp({.udp_length = 65535}), XDP_PASS, CP_VERDICT_MALFORMED},
       {"UDP length less than IP's", udp({.udp_length = 40}), XDP_PASS, CP_VERDICT_NO_SOCKET},
-      {"UDP length that cuts the header", udp({.udp_length = 39}), XDP_PASS, CP_VERDICT_MALFORMED},
+      {"UDP length that cuts the header", udp({.udp_length = 39}), XDP_DROP, CP_VERDICT_NO_MESSAGE},
       {"Ethernet padding", udp({.payload = data_packet(0, 5, sid, 32), .padding = 6}), XDP_PASS, CP_VERDICT_NO_SOCKET},
-      {"padding does not lengthen a payload", udp({.payload = data_packet(0, 5, sid, 31), .padding = 6}), XDP_PASS,
-       CP_VERDICT_MALFORMED},
-      {"payload of one byte", udp({.payload = {0}, .padding = 17}), XDP_PASS, CP_VERDICT_MALFORMED},
+      {"padding does not lengthen a payload", udp({.payload = data_packet(0, 5, sid, 31), .padding = 6}), XDP_DROP,
+       CP_VERDICT_NO_MESSAGE},
+      {"payload of one byte", udp({.payload = {0}, .padding = 17}), XDP_DROP, CP_VERDICT_NO_MESSAGE},
       {"shortest payload", udp({.payload = data_packet(0, 5, sid, 32)}), XDP_PASS, CP_VERDICT_NO_SOCKET},
       {"payload of 1,400 bytes", udp({.payload = data_packet(0, 5, sid, 1400)}), XDP_PASS, CP_VERDICT_NO_SOCKET},
   };
@@ -123,12 +123,11 @@ std::vector<Row> tunnel_rows() {
       {"response", with(handshake(CP_TYPE_RESPONSE, CP_RESPONSE_SIZE)), XDP_PASS, CP_VERDICT_HANDSHAKE},
       {"cookie", with(handshake(CP_TYPE_COOKIE, CP_COOKIE_SIZE)), XDP_PASS, CP_VERDICT_HANDSHAKE},
       {"handshake of unknown type", with(handshake(0x7f, 100)), XDP_PASS, CP_VERDICT_HANDSHAKE},
-      {"handshake too short for anything", with(handshake(1, 31)), XDP_PASS, CP_VERDICT_MALFORMED},
+      {"handshake too short for anything", with(handshake(1, 31)), XDP_DROP, CP_VERDICT_NO_MESSAGE},
       {"control lane", data_frame(127, 0), XDP_PASS, CP_VERDICT_CONTROL},
-      {"control lane of an unknown session", data_frame(127, 9, 1), XDP_PASS, CP_VERDICT_CONTROL},
-      {"unknown session", data_frame(0, 5, sid + 1), XDP_PASS, CP_VERDICT_UNKNOWN_SESSION},
-      {"session id in the other byte order", data_frame(0, 5, __builtin_bswap64(sid)), XDP_PASS,
-       CP_VERDICT_UNKNOWN_SESSION},
+      {"control lane of an unlisted session", data_frame(127, 9, 1), XDP_PASS, CP_VERDICT_UNLISTED},
+      {"unlisted session", data_frame(0, 5, sid + 1), XDP_PASS, CP_VERDICT_UNLISTED},
+      {"session id in the other byte order", data_frame(0, 5, __builtin_bswap64(sid)), XDP_PASS, CP_VERDICT_UNLISTED},
       {"last lane of the session", data_frame(lanes - 1, 5), XDP_PASS, CP_VERDICT_NO_SOCKET},
       {"first lane beyond", data_frame(lanes, 5), XDP_DROP, CP_VERDICT_BAD_LANE},
       {"lane 126", data_frame(126, 5), XDP_DROP, CP_VERDICT_BAD_LANE},
@@ -190,7 +189,7 @@ TEST_F(VerdictTest, a_set_bit_drops_that_packet_and_no_other) {
   expect("the packet", data_frame(1, 3 * 32 + 7), XDP_DROP, CP_VERDICT_DUPLICATE);
   expect("its neighbour", data_frame(1, 3 * 32 + 8), XDP_PASS, CP_VERDICT_NO_SOCKET);
   expect("same counter, other lane", data_frame(0, 3 * 32 + 7), XDP_PASS, CP_VERDICT_NO_SOCKET);
-  expect("same counter, other session", data_frame(1, 3 * 32 + 7, sid + 1), XDP_PASS, CP_VERDICT_UNKNOWN_SESSION);
+  expect("same counter, other session", data_frame(1, 3 * 32 + 7, sid + 1), XDP_PASS, CP_VERDICT_UNLISTED);
 }
 
 TEST_F(VerdictTest, first_and_last_bit_of_a_word) {
@@ -254,7 +253,7 @@ TEST_F(VerdictTest, a_full_session_map_is_an_error_and_its_packets_pass) {
   ASSERT_EQ(id, 8U) << "8 sessions, one of them the fixture's";
   const auto refused = program->put_session(id, session);
   EXPECT_EQ(refused.error().code, E2BIG) << refused.error().text;
-  expect("the session left out", data_frame(0, 5, id), XDP_PASS, CP_VERDICT_UNKNOWN_SESSION);
+  expect("the session left out", data_frame(0, 5, id), XDP_PASS, CP_VERDICT_UNLISTED);
   program->erase_session(1);
   EXPECT_TRUE(program->put_session(id, session));
 }
