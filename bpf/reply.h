@@ -5,9 +5,8 @@
  * stay as they are.
  *
  * The frame keeps its size, the IP packet in it does not: what is left over is Ethernet padding, which the first
- * router or host cuts off. bpf_xdp_adjust_tail() would save it, but Linux 6.12 and later refuse a program that calls it
- * in libxdp's dispatcher, whose own functions do not (the check on changes_pkt_data), and then no program could share
- * the device.
+ * router or host cuts off. bpf_xdp_adjust_tail() would save it, but a program that calls it does not get into the
+ * dispatcher of libxdp 1.3 on Linux 6.12 and so could not share a device (tests/bpf/attach_test.cpp).
  */
 #ifndef CENTIPEDE_BPF_REPLY_H
 #define CENTIPEDE_BPF_REPLY_H
