@@ -2,9 +2,12 @@
 """kill -9 and start again many times, CENTIPEDE_KILLS of them: up within seconds each time, and the kernel keeps
 nothing of the dead: no BPF object, interface, pin, socket or descriptor."""
 
+import contextlib
 import os
+import re
 import sys
 import time
+from pathlib import Path
 
 from bed import Bed, check, check_quietly, json, run, wait_for
 
@@ -15,16 +18,30 @@ OURS = ("centipede", "sessions", "session_counters", "windows", "xsks", "uplinks
 
 
 def bpf_objects():
-    """Programs, maps and links of the whole machine: (kind, id) → name."""
-    found = {}
-    for kind in ("prog", "map", "link"):
-        for one in json.loads(run("bpftool", "-j", kind, "show").stdout):
-            found[kind, one["id"]] = one.get("name", one.get("type", ""))
-    return found
+    """Programs, maps and links of the whole machine: (kind, id) → what bpftool says."""
+    return {(kind, one["id"]): one for kind in ("prog", "map", "link")
+            for one in json.loads(run("bpftool", "-j", kind, "show").stdout)}
 
 
-def ours(objects):
-    return {key: name for key, name in objects.items() if key[0] == "link" or any(name.startswith(o) for o in OURS)}
+def held_by_processes(objects):
+    """Those that a living process has open, and what these need."""
+    held = set()
+    for entry in Path("/proc").glob("[0-9]*/fd/*"):
+        with contextlib.suppress(OSError):
+            if str(entry.readlink()).startswith("anon_inode:bpf"):
+                information = (entry.parents[1] / "fdinfo" / entry.name).read_text()
+                held |= {(kind, int(number)) for kind, number in re.findall(r"(prog|map|link)_id:\s+(\d+)", information)}
+    held |= {("prog", objects[one]["prog_id"]) for one in held & objects.keys() if "prog_id" in objects[one]}
+    held |= {("map", number) for one in held & objects.keys() for number in objects[one].get("map_ids", ())}
+    return held
+
+
+def kept_by_the_kernel(before):
+    """Names of our objects that are new since then and that no process has: pinned, attached or leaked."""
+    objects = bpf_objects()
+    held = held_by_processes(objects)
+    return sorted(one.get("name", key[0]) for key, one in objects.items() if key not in before and key not in held
+                  and (key[0] == "link" or one.get("name", "").startswith(OURS)))
 
 
 def kill_once(laptop, tunnel):
@@ -40,7 +57,7 @@ def main():
     before = bpf_objects()
     with Bed("pair") as bed:
         laptop, office = bed.attached_pair()
-        expected = len(ours({key: name for key, name in bpf_objects().items() if key not in before}))
+        expected = kept_by_the_kernel(before)
         interfaces = {tunnel: tunnel.host.run("ip", "-o", "link").stdout.count("\n") for tunnel in (laptop, office)}
         descriptors = {tunnel: tunnel.host.descriptors(tunnel.daemon.pid) for tunnel in (laptop, office)}
         durations = []
@@ -56,15 +73,12 @@ def main():
                 tunnel.daemon.pid) == descriptors[tunnel])
         check(True, f"as many interfaces and descriptors as before: {list(descriptors.values())}")
 
-        def same():
-            return len(ours({key: name for key, name in bpf_objects().items() if key not in before})) == expected
-
-        wait_for(f"{expected} programs, maps and links of two daemons, as before", same)
-        check(True, f"{expected} programs, maps and links of two daemons, as before")
+        wait_for("the kernel keeps what it kept before", lambda: kept_by_the_kernel(before) == expected)
+        check(True, f"no BPF object but those of the living: {expected}")
         for tunnel in (laptop, office):
             tunnel.stop()
             tunnel.nothing_left()
-    wait_for("no BPF object left", lambda: not ours({k: n for k, n in bpf_objects().items() if k not in before}))
+    wait_for("no BPF object left", lambda: not kept_by_the_kernel(before))
     check(True, "no program, map or link left")
 
 

@@ -15,13 +15,12 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
-#include <functional>
-#include <map>
-#include <random>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <system_error>
@@ -32,24 +31,21 @@
 #include "base/bytes.h"
 #include "base/file_descriptor.h"
 #include "centipede/wire.h"
+#include "forger.h"
 
 namespace {
 
 using namespace centipede;
 using Clock = std::chrono::steady_clock;
-using Payload = std::vector<uint8_t>;
 
 struct Options {
-  std::string kind;
+  Forgery forgery;
   std::string device;
   std::string to_mac;
   std::string to;
   std::string from = "198.18.0.1";
-  std::string key;
-  std::string hex;
   uint16_t port = CP_DEFAULT_PORT;
   size_t sources = 131072;
-  size_t size = 132;
   double rate = 0;
   double seconds = 1;
   unsigned threads = 1;
@@ -58,98 +54,6 @@ struct Options {
 [[noreturn]] void give_up(const std::string& what) {
   throw std::system_error(errno, std::system_category(), what);
 }
-
-// ---- Payloads
-
-class Forger {
- public:
-  explicit Forger(const Options& options) : options_(options) {
-    if (!options.hex.empty()) given_ = from_hex(options.hex);
-    if (options.key.empty()) return;
-    std::array<uint8_t, 4 + 32> labelled{'m', 'a', 'c', '1'};
-    size_t length = 0;
-    if (sodium_base642bin(&labelled[4], 32, options.key.data(), options.key.size(), nullptr, &length, nullptr,
-                          sodium_base64_VARIANT_ORIGINAL) != 0 ||
-        length != 32)
-      throw std::invalid_argument("--key takes a public key in base64");
-    std::array<uint8_t, 64> digest;
-    crypto_generichash(digest.data(), digest.size(), labelled.data(), labelled.size(), nullptr, 0);
-    std::copy_n(digest.begin(), mac1_key_.size(), mac1_key_.begin());
-  }
-
-  // Initiations and responses have a mac1 that fits --key, if that is given.
-  Payload make() {
-    const auto found = kinds_.find(options_.kind);
-    if (found == kinds_.end()) throw std::invalid_argument("unknown kind '" + options_.kind + "'");
-    return (this->*found->second)();
-  }
-
- private:
-  static Payload from_hex(const std::string& text) {
-    Payload bytes(text.size() / 2);
-    if (sodium_hex2bin(bytes.data(), bytes.size(), text.data(), text.size(), nullptr, nullptr, nullptr) != 0)
-      throw std::invalid_argument("--hex takes hexadecimal digits");
-    return bytes;
-  }
-
-  Payload random(size_t size) {
-    Payload bytes(size);
-    randombytes_buf(bytes.data(), bytes.size());
-    return bytes;
-  }
-
-  Payload message(uint8_t type, size_t size, size_t mac1) {
-    Payload bytes = random(size);
-    std::fill_n(bytes.begin(), CP_CONTROL_HEADER_SIZE, 0);
-    bytes[0] = static_cast<uint8_t>(CP_CONTROL_BIT | type);
-    bytes[1] = CP_PROTOCOL_VERSION;
-    bytes[47] &= 0x7f;  // the ephemeral key passes for one
-    if (!options_.key.empty()) crypto_shorthash_siphashx24(&bytes[mac1], bytes.data(), mac1, mac1_key_.data());
-    std::fill_n(bytes.begin() + static_cast<ptrdiff_t>(mac1 + CP_MAC_SIZE), CP_MAC_SIZE, 0);
-    return bytes;
-  }
-  Payload initiation() { return message(CP_TYPE_INITIATION, CP_INITIATION_SIZE, CP_INITIATION_OFFSET_MAC1); }
-  Payload response() { return message(CP_TYPE_RESPONSE, CP_RESPONSE_SIZE, CP_RESPONSE_OFFSET_MAC1); }
-  Payload cookie() {
-    Payload bytes = random(CP_COOKIE_SIZE);
-    std::fill_n(bytes.begin(), CP_CONTROL_HEADER_SIZE, 0);
-    bytes[0] = CP_CONTROL_BIT | CP_TYPE_COOKIE;
-    bytes[1] = CP_PROTOCOL_VERSION;
-    return bytes;
-  }
-
-  Payload packet(uint64_t lane, uint64_t counter, size_t size) {
-    Payload bytes = random(std::max<size_t>(size, CP_DATA_HEADER_SIZE));
-    store_be(bytes.data(), lane << CP_LANE_SHIFT | counter);
-    return bytes;
-  }
-  Payload unknown_session() { return packet(numbers_() % 2, numbers_() % CP_COUNTER_LIMIT, options_.size); }
-  // --hex: the session id.
-  Payload control() {
-    Payload bytes =
-        packet(CP_CONTROL_LANE, numbers_() % CP_COUNTER_LIMIT, CP_DATA_HEADER_SIZE + size_t{CP_HEARTBEAT_SIZE});
-    if (given_.size() != 8) throw std::invalid_argument("kind control needs --hex SESSION_ID");
-    std::ranges::copy(given_, bytes.begin() + CP_OFFSET_SID);
-    return bytes;
-  }
-  Payload replay() {
-    if (given_.empty()) throw std::invalid_argument("kind replay needs --hex DATAGRAM");
-    return given_;
-  }
-  Payload noise() { return random(1 + numbers_() % 1400); }
-
-  const Options& options_;
-  Payload given_;
-  std::array<uint8_t, crypto_shorthash_siphashx24_KEYBYTES> mac1_key_{};
-  std::mt19937_64 numbers_{std::random_device{}()};
-  const std::map<std::string, Payload (Forger::*)()> kinds_{{"initiation", &Forger::initiation},
-                                                            {"response", &Forger::response},
-                                                            {"cookie", &Forger::cookie},
-                                                            {"unknown_session", &Forger::unknown_session},
-                                                            {"control", &Forger::control},
-                                                            {"replay", &Forger::replay},
-                                                            {"noise", &Forger::noise}};
-};
 
 // ---- Frames
 
@@ -201,7 +105,7 @@ std::vector<Payload> make_frames(const Options& options, const ether_addr& own_m
   const ether_addr to_mac = parse_mac(options.to_mac);
   const uint32_t to = ipv4(options.to);
   const uint32_t from = ipv4(options.from);
-  Forger forger(options);
+  Forger forger(options.forgery);
   std::vector<Payload> frames;
   frames.reserve(options.sources);
   for (size_t i = 0; i < options.sources; ++i) {
@@ -321,7 +225,8 @@ void flood(const Options& options) {
 int main(int argc, char** argv) {
   CLI::App app{"Floods one UDP port from many made-up sources."};
   Options options;
-  app.add_option("kind", options.kind, "initiation, response, cookie, unknown_session, control, replay or noise")
+  app.add_option("kind", options.forgery.kind,
+                 "initiation, response, cookie, unknown_session, control, replay or noise")
       ->required();
   app.add_option("--device", options.device, "goes out there")->required();
   app.add_option("--to-mac", options.to_mac, "Ethernet destination")->required();
@@ -329,9 +234,9 @@ int main(int argc, char** argv) {
   app.add_option("--port", options.port, "UDP destination")->capture_default_str();
   app.add_option("--from", options.from, "first source, the others follow it")->capture_default_str();
   app.add_option("--sources", options.sources, "how many")->capture_default_str()->check(CLI::PositiveNumber);
-  app.add_option("--key", options.key, "public key of the victim, for a valid mac1; else it is random");
-  app.add_option("--hex", options.hex, "control: the session id; replay: the datagram");
-  app.add_option("--size", options.size, "of data packets")->capture_default_str();
+  app.add_option("--key", options.forgery.key, "public key of the victim, for a valid mac1; else it is random");
+  app.add_option("--hex", options.forgery.hex, "control: the session id; replay: the datagram");
+  app.add_option("--size", options.forgery.size, "of data packets")->capture_default_str();
   app.add_option("--rate", options.rate, "frames a second, 0: as fast as it goes")->capture_default_str();
   app.add_option("--seconds", options.seconds, "how long")->capture_default_str();
   app.add_option("--threads", options.threads, "that send")->capture_default_str();
