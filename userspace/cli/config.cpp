@@ -145,6 +145,12 @@ std::string first_line(std::string_view text) {
   return std::string(text.substr(0, text.find('\n')));
 }
 
+// Messages repeat what the file holds. Control characters would tell a terminal what to do.
+std::string printable(std::string text) {
+  std::ranges::replace_if(text, [](unsigned char c) { return c < 0x20 || c == 0x7f; }, '?');
+  return text;
+}
+
 Result<LoadedConfig> parse_text(std::string_view text, const std::string& path, const Resolver& resolver,
                                 bool open_to_others) {
   Source source(path);
@@ -156,14 +162,14 @@ Result<LoadedConfig> parse_text(std::string_view text, const std::string& path, 
       source.warn_file(path, "it holds a key and is open to other users: chmod 600 " + path);
     }
     if (loaded.tunnel.peers.empty()) source.warn_file(path, "there is no [[peer]]: the tunnel leads nowhere");
-    loaded.warnings = std::move(source.warnings());
+    std::ranges::transform(source.warnings(), std::back_inserter(loaded.warnings), printable);
     return loaded;
   } catch (const toml::parse_error& error) {
-    return fail(source.place(error.source().begin) + ": " + first_line(error.description()) +
-                    "; correct the line (the format is TOML 1.0)",
+    return fail(printable(source.place(error.source().begin) + ": " + first_line(error.description()) +
+                          "; correct the line (the format is TOML 1.0)"),
                 EINVAL);
   } catch (const Mistake& mistake) {
-    return fail(mistake.text, EINVAL);
+    return fail(printable(mistake.text), EINVAL);
   }
 }
 
