@@ -55,9 +55,11 @@ inline constexpr std::array control_counters{
     CENTIPEDE_COUNTER(control::ControlCounters, bad_signature),
     CENTIPEDE_COUNTER(control::ControlCounters, unknown_peer),
     CENTIPEDE_COUNTER(control::ControlCounters, stale_timestamp),
+    CENTIPEDE_COUNTER(control::ControlCounters, source_limited),
     CENTIPEDE_COUNTER(control::ControlCounters, rate_limited),
     CENTIPEDE_COUNTER(control::ControlCounters, unexpected_response),
     CENTIPEDE_COUNTER(control::ControlCounters, unexpected_cookie),
+    CENTIPEDE_COUNTER(control::ControlCounters, bad_cookie),
     CENTIPEDE_COUNTER(control::ControlCounters, unknown_session),
     CENTIPEDE_COUNTER(control::ControlCounters, control_duplicate),
     CENTIPEDE_COUNTER(control::ControlCounters, control_too_old),
@@ -69,6 +71,8 @@ inline constexpr std::array control_counters{
     CENTIPEDE_COUNTER(control::ControlCounters, initiations_sent),
     CENTIPEDE_COUNTER(control::ControlCounters, initiations_answered),
     CENTIPEDE_COUNTER(control::ControlCounters, responses_accepted),
+    CENTIPEDE_COUNTER(control::ControlCounters, cookies_sent),
+    CENTIPEDE_COUNTER(control::ControlCounters, cookies_accepted),
 };
 static_assert(control_counters.size() * sizeof(uint64_t) == sizeof(control::ControlCounters),
               "a counter is missing here");

@@ -14,7 +14,7 @@
 namespace centipede::control {
 
 struct AcceptedInitiation {
-  static constexpr size_t before_mac2 = CP_INITIATION_SIZE - 16;
+  static constexpr size_t before_mac2 = CP_INITIATION_OFFSET_MAC2;
   uint64_t timestamp_ns = 0;
   std::array<uint8_t, before_mac2> initiation{};
   crypto::ResponseBytes response{};
@@ -24,15 +24,18 @@ struct AcceptedInitiation {
 
 class Answers {
  public:
-  [[nodiscard]] bool is_newer(uint64_t timestamp_ns) const {
-    return !accepted_ || timestamp_ns > accepted_->timestamp_ns;
-  }
+  // timestamp_ns: the newest accepted before we were started.
+  explicit Answers(uint64_t timestamp_ns) : newest_timestamp_ns_(timestamp_ns) {}
+
+  [[nodiscard]] uint64_t newest_timestamp_ns() const { return newest_timestamp_ns_; }
+  [[nodiscard]] bool is_newer(uint64_t timestamp_ns) const { return timestamp_ns > newest_timestamp_ns_; }
   // Spent only by initiations whose signature was right: nobody else can use up the peer's share.
   [[nodiscard]] bool within_rate(Instant now) const { return rate_.available(now); }
   void accept(uint64_t timestamp_ns, Instant now) {
     (void)rate_.take(now);
     accepted_.emplace();
     accepted_->timestamp_ns = timestamp_ns;
+    newest_timestamp_ns_ = timestamp_ns;
   }
   void remember(ConstBytes initiation, const crypto::ResponseBytes& response, wire::SessionId sid, const Route& at) {
     std::memcpy(accepted_->initiation.data(), initiation.data(), before_mac2);
@@ -60,6 +63,7 @@ class Answers {
  private:
   static constexpr size_t before_mac2 = AcceptedInitiation::before_mac2;
   static constexpr size_t remembered_pairs = 8;
+  uint64_t newest_timestamp_ns_;
   std::optional<AcceptedInitiation> accepted_;
   TokenBucket rate_{milliseconds(200), 5};
 };

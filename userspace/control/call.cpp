@@ -9,8 +9,19 @@ constexpr size_t max_attempts = 3;
 constexpr Duration attempt_life = seconds(60);
 constexpr Duration shortest_gap = milliseconds(200);
 constexpr double backoff_jitter = 0.2;
+constexpr uint64_t last_sane_timestamp = uint64_t{1} << 63;
+
+uint64_t rounded_down(uint64_t timestamp_ns) {
+  return timestamp_ns - timestamp_ns % crypto::timestamp_quantum_ns;
+}
 
 }  // namespace
+
+Call::Call(const Timing& timing, uint64_t timestamp_floor_ns, Instant now)
+    : timing_(timing),
+      next_at_(now),
+      backoff_(timing.initiation_retry_min),
+      last_timestamp_ns_(rounded_down(std::min(timestamp_floor_ns, last_sane_timestamp))) {}
 
 void Call::hurry(Instant now) {
   backoff_ = timing_.initiation_retry_min;
@@ -28,16 +39,13 @@ void Call::start_over(Instant first, Duration backoff) {
 }
 
 const crypto::InitiationBytes* Call::attempt(Context& context, PeerId peer, const crypto::PublicKey& key, Now now) {
-  const uint64_t rounded = now.wall.ns - now.wall.ns % crypto::timestamp_quantum_ns;
-  last_timestamp_ns_ = std::max(rounded, last_timestamp_ns_ + crypto::timestamp_quantum_ns);
+  last_timestamp_ns_ = std::max(rounded_down(now.wall.ns), last_timestamp_ns_ + crypto::timestamp_quantum_ns);
+  context.reserve_timestamp(last_timestamp_ns_);
   next_at_ = now.monotonic + context.jittered(backoff_, backoff_jitter);
   last_at_ = now.monotonic;
   backoff_ = std::min(2 * backoff_, timing_.initiation_retry_max);
 
-  if (attempts_.size() == max_attempts) {
-    context.release_sid(attempts_.front().initiator.sid());
-    attempts_.pop_front();
-  }
+  if (attempts_.size() == max_attempts) drop_oldest(context, false);
   const crypto::SecretKey ephemeral = context.random_secret();
   const wire::SessionId sid = context.take_sid(peer);
   auto initiator = crypto::Initiator::start({.self = context.settings.identity,
@@ -51,6 +59,7 @@ const crypto::InitiationBytes* Call::attempt(Context& context, PeerId peer, cons
     return nullptr;
   }
   attempts_.push_back({std::move(*initiator), now.monotonic});
+  context.actions.emplace_back(CallStarted{sid});
   return &attempts_.back().initiator.message();
 }
 
@@ -62,23 +71,26 @@ const Call::Attempt* Call::find(wire::SessionId sid) const {
 void Call::completed(Context& context, wire::SessionId sid) {
   while (!attempts_.empty()) {
     const bool reached = attempts_.front().initiator.sid() == sid;
-    if (!reached) context.release_sid(attempts_.front().initiator.sid());
-    attempts_.pop_front();
+    drop_oldest(context, reached);
     if (reached) return;
   }
 }
 
 void Call::forget(Context& context) {
-  for (const Attempt& attempt : attempts_)
-    context.release_sid(attempt.initiator.sid());
-  attempts_.clear();
+  while (!attempts_.empty())
+    drop_oldest(context, false);
+}
+
+void Call::drop_oldest(Context& context, bool keep_sid) {
+  const wire::SessionId sid = attempts_.front().initiator.sid();
+  if (!keep_sid) context.release_sid(sid);
+  context.actions.emplace_back(CallEnded{sid});
+  attempts_.pop_front();
 }
 
 void Call::expire(Context& context, Instant now) {
-  while (!attempts_.empty() && now >= attempts_.front().sent + attempt_life) {
-    context.release_sid(attempts_.front().initiator.sid());
-    attempts_.pop_front();
-  }
+  while (!attempts_.empty() && now >= attempts_.front().sent + attempt_life)
+    drop_oldest(context, false);
 }
 
 Instant Call::next_expiry() const {

@@ -1,11 +1,11 @@
 // Calling one peer: the initiations under way and when the next one is due.
 //
 // Policy: attempts back off from initiation_retry_min to initiation_retry_max, doubling, with 20 % of jitter, for ever.
-// Each has a new ephemeral key, a new session id and a new timestamp: max(wall clock, last sent + one quantum), so that
-// a clock that jumps back locks nobody out. The three newest attempts are kept, because over a slow link a response
-// comes after the next attempt has left; when one completes, older ones are dropped and newer ones stay: the peer may
-// have answered those too, and have dropped the one that completed. After 60 s an attempt is forgotten. Threading: one
-// thread. Secrets are wiped with the attempt.
+// Each has a new ephemeral key, a new session id and a new timestamp: max(wall clock, last sent + one quantum), where
+// "last sent" survives a restart, so that a clock that jumps back locks nobody out. The three newest attempts are kept,
+// because over a slow link a response comes after the next attempt has left; when one completes, older ones are dropped
+// and newer ones stay: the peer may have answered those too, and have dropped the one that completed. After 60 s an
+// attempt is forgotten. Threading: one thread. Secrets are wiped with the attempt.
 #pragma once
 
 #include <deque>
@@ -22,7 +22,8 @@ class Call {
     Instant sent;
   };
 
-  Call(const Timing& timing, Instant now) : timing_(timing), next_at_(now), backoff_(timing.initiation_retry_min) {}
+  // timestamp_floor_ns: no earlier call of ours had a greater timestamp.
+  Call(const Timing& timing, uint64_t timestamp_floor_ns, Instant now);
 
   [[nodiscard]] bool due(Instant now) const { return now >= next_at_; }
   [[nodiscard]] Instant next_at() const { return next_at_; }
@@ -38,6 +39,8 @@ class Call {
   [[nodiscard]] const crypto::InitiationBytes* attempt(Context& context, PeerId peer, const crypto::PublicKey& key,
                                                        Now now);
   [[nodiscard]] const Attempt* find(wire::SessionId sid) const;
+  // The last one made, if it is still under way.
+  [[nodiscard]] const Attempt* newest() const { return attempts_.empty() ? nullptr : &attempts_.back(); }
   // The attempt has become a session, which owns its id now.
   void completed(Context& context, wire::SessionId sid);
   void forget(Context& context);
@@ -45,12 +48,14 @@ class Call {
   [[nodiscard]] Instant next_expiry() const;
 
  private:
+  void drop_oldest(Context& context, bool keep_sid);
+
   const Timing& timing_;
   std::deque<Attempt> attempts_;  // oldest first
   Instant next_at_;
   std::optional<Instant> last_at_;
   Duration backoff_;
-  uint64_t last_timestamp_ns_ = 0;
+  uint64_t last_timestamp_ns_;
 };
 
 }  // namespace centipede::control

@@ -32,6 +32,13 @@ void Context::send(const Route& route, ConstBytes bytes) {
   actions.emplace_back(SendDatagram{route, {bytes.begin(), bytes.end()}});
 }
 
+void Context::reserve_timestamp(uint64_t timestamp_ns) {
+  constexpr uint64_t reserve = 60'000'000'000;
+  if (timestamp_ns + reserve / 2 <= timestamp_limit_ns) return;
+  timestamp_limit_ns = timestamp_ns + reserve;
+  actions.emplace_back(TimestampsChanged{});
+}
+
 void Context::count(crypto::HandshakeFailure failure) {
   using crypto::HandshakeFailure;
   switch (failure) {

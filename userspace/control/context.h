@@ -16,11 +16,13 @@ struct Context {
   const Settings& settings;
   Randomness& randomness;
   crypto::AeadProvider& aead;
+  PresharedKeySource* key_files = nullptr;
   std::map<UplinkId, Uplink> uplinks{};
   // Who owns a session id of ours: one of a pending initiation or of a receiving session.
   std::unordered_map<wire::SessionId, PeerId> sids{};
   std::vector<Action> actions{};
   ControlCounters counters{};
+  uint64_t timestamp_limit_ns = 0;  // reserved for us: no initiation has a greater timestamp
 
   [[nodiscard]] uint64_t random();
   // Evenly spread over span * (1 - spread) .. span * (1 + spread).
@@ -29,6 +31,9 @@ struct Context {
   // Random, not 0 and none of ours, remembered as the peer's until release_sid().
   [[nodiscard]] wire::SessionId take_sid(PeerId owner);
   void release_sid(wire::SessionId sid) { sids.erase(sid); }
+
+  // Before an initiation with this timestamp leaves. Reserves a minute at a time.
+  void reserve_timestamp(uint64_t timestamp_ns);
 
   void count(crypto::HandshakeFailure failure);
   void send(const Route& route, ConstBytes bytes);

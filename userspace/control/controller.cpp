@@ -1,6 +1,7 @@
 #include "control/controller.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "control/deadlines.h"
@@ -10,10 +11,13 @@ namespace centipede::control {
 
 class Controller::Impl {
  public:
-  Impl(Settings settings, Randomness& randomness)
+  Impl(Settings settings, Randomness& randomness, PresharedKeySource* key_files)
       : settings_(std::move(settings)),
         aead_(crypto::make_sodium_aead()),
-        context_{.settings = settings_, .randomness = randomness, .aead = *aead_} {}
+        context_{.settings = settings_, .randomness = randomness, .aead = *aead_, .key_files = key_files},
+        gate_(settings_.identity, settings_.gate, randomness) {
+    context_.actions.emplace_back(ShieldChanged{});
+  }
 
   Result<PeerId> add_peer(PeerSettings settings, Now now);
   bool remove_peer(PeerId id, Now now);
@@ -26,12 +30,16 @@ class Controller::Impl {
   Forwarding forwarding();
   std::vector<PeerStatus> status(Now now) const;
   [[nodiscard]] Instant next_deadline() const { return deadlines_.next(); }
+  [[nodiscard]] const ShieldSecrets& shield() const { return gate_.secrets(); }
+  Timestamps timestamps() const;
   [[nodiscard]] const ControlCounters& counters() const { return context_.counters; }
 
  private:
   [[nodiscard]] Peer* peer_of(wire::SessionId sid);
   void on_initiation(const Route& at, ConstBytes datagram, Now now);
+  [[nodiscard]] bool passes_gate(const Route& at, ConstBytes initiation, Instant now);
   void on_response(ConstBytes datagram, Now now);
+  void on_cookie(const Route& at, ConstBytes datagram, Now now);
   void on_data(const Route& at, ConstBytes datagram, Now now);
   [[nodiscard]] Route complete(Route at) const;
   void uplinks_changed(bool gained, Now now);
@@ -40,8 +48,9 @@ class Controller::Impl {
   Settings settings_;
   std::unique_ptr<crypto::AeadProvider> aead_;
   Context context_;
+  Gate gate_;
   std::vector<std::unique_ptr<Peer>> peers_;  // by PeerId; null: removed
-  std::unordered_map<crypto::PublicKey, PeerId> by_key_;
+  std::map<crypto::PublicKeyBytes, PeerId> by_key_;
   AllowedIps routes_;
   Deadlines deadlines_;
   bool closed_ = false;
@@ -59,7 +68,7 @@ Result<PeerId> Controller::Impl::add_peer(PeerSettings settings, Now now) {
   if (closed_) return fail(who + ": the tunnel is closed");
   if (settings.public_key == crypto::PublicKey{}) return fail(who + ": it has no public key");
   if (settings.public_key == settings_.identity.public_key()) return fail(who + ": the public key is our own");
-  if (by_key_.contains(settings.public_key)) return fail(who + ": another peer has this public key");
+  if (by_key_.contains(settings.public_key.bytes())) return fail(who + ": another peer has this public key");
   const auto id = static_cast<PeerId>(peers_.size());
   for (const Prefix& network : settings.allowed_ips) {
     if (routes_.insert(network, id)) continue;
@@ -67,7 +76,7 @@ Result<PeerId> Controller::Impl::add_peer(PeerSettings settings, Now now) {
     return fail(who + ": another peer has the network " + network.text());
   }
   if (settings.name.empty()) settings.name = settings.public_key.base64();
-  by_key_[settings.public_key] = id;
+  by_key_[settings.public_key.bytes()] = id;
   routes_changed_ = true;
   peers_.push_back(std::make_unique<Peer>(id, std::move(settings), context_, now));
   peers_[id]->on_added(now);
@@ -78,7 +87,7 @@ Result<PeerId> Controller::Impl::add_peer(PeerSettings settings, Now now) {
 bool Controller::Impl::remove_peer(PeerId id, Now now) {
   if (id >= peers_.size() || peers_[id] == nullptr) return false;
   peers_[id]->say_goodbye(now.monotonic);
-  by_key_.erase(peers_[id]->settings().public_key);
+  by_key_.erase(peers_[id]->settings().public_key.bytes());
   peers_[id].reset();
   routes_.remove(id);
   routes_changed_ = true;
@@ -137,8 +146,7 @@ void Controller::Impl::on_datagram(const Route& at, ConstBytes datagram, Now now
     case wire::MessageType::data:
       return on_data(complete(at), datagram, now);
     case wire::MessageType::cookie:
-      ++context_.counters.unexpected_cookie;
-      return;
+      return on_cookie(complete(at), datagram, now);
     case wire::MessageType::malformed:
       ++context_.counters.malformed;
       return;
@@ -146,6 +154,7 @@ void Controller::Impl::on_datagram(const Route& at, ConstBytes datagram, Now now
 }
 
 void Controller::Impl::on_initiation(const Route& at, ConstBytes datagram, Now now) {
+  if (!passes_gate(at, datagram, now.monotonic)) return;
   auto opened = crypto::OpenedInitiation::open(settings_.identity, datagram);
   if (!opened) return context_.count(opened.error());
   const auto known = by_key_.find(opened->claimed_peer());
@@ -157,8 +166,37 @@ void Controller::Impl::on_initiation(const Route& at, ConstBytes datagram, Now n
   settle(known->second);
 }
 
+bool Controller::Impl::passes_gate(const Route& at, ConstBytes initiation, Instant now) {
+  if (gate_.rotate(now)) context_.actions.emplace_back(ShieldChanged{});
+  switch (gate_.judge(initiation, at.remote, now)) {
+    case Gate::Verdict::admit:
+      return true;
+    case Gate::Verdict::bad_mac1:
+      ++context_.counters.bad_mac1;
+      return false;
+    case Gate::Verdict::source_limited:
+      ++context_.counters.source_limited;
+      return false;
+    case Gate::Verdict::challenge:
+      ++context_.counters.cookies_sent;
+      context_.send(at, gate_.challenge(initiation, at.remote));
+      return false;
+  }
+  return false;
+}
+
+void Controller::Impl::on_cookie(const Route& at, ConstBytes datagram, Now now) {
+  const auto sid = load_be<uint64_t>(datagram.data() + CP_OFFSET_CALL_SID);
+  const auto owner = context_.sids.find(sid);
+  if (owner == context_.sids.end()) {
+    ++context_.counters.unexpected_cookie;
+    return;
+  }
+  peers_[owner->second]->on_cookie(sid, datagram, at, now);
+}
+
 void Controller::Impl::on_response(ConstBytes datagram, Now now) {
-  const auto sid = load_be<uint64_t>(datagram.data() + CP_CONTROL_HEADER_SIZE);
+  const auto sid = load_be<uint64_t>(datagram.data() + CP_OFFSET_CALL_SID);
   const auto owner = context_.sids.find(sid);
   if (owner == context_.sids.end()) {
     ++context_.counters.unexpected_response;
@@ -228,6 +266,16 @@ Forwarding Controller::Impl::forwarding() {
   return forwarding;
 }
 
+Timestamps Controller::Impl::timestamps() const {
+  // What an earlier process reserved stays reserved until we have sent something ourselves.
+  Timestamps kept{.sent_limit_ns = std::max(settings_.timestamp_floor_ns, context_.timestamp_limit_ns)};
+  for (const auto& peer : peers_) {
+    if (peer != nullptr && peer->accepted_timestamp_ns() != 0)
+      kept.accepted.emplace_back(peer->settings().public_key, peer->accepted_timestamp_ns());
+  }
+  return kept;
+}
+
 std::vector<PeerStatus> Controller::Impl::status(Now now) const {
   std::vector<PeerStatus> rows;
   for (const auto& peer : peers_)
@@ -235,8 +283,8 @@ std::vector<PeerStatus> Controller::Impl::status(Now now) const {
   return rows;
 }
 
-Controller::Controller(Settings settings, Randomness& randomness)
-    : impl_(std::make_unique<Impl>(std::move(settings), randomness)) {}
+Controller::Controller(Settings settings, Randomness& randomness, PresharedKeySource* key_files)
+    : impl_(std::make_unique<Impl>(std::move(settings), randomness, key_files)) {}
 Controller::~Controller() = default;
 Result<PeerId> Controller::add_peer(PeerSettings peer, Now now) {
   return impl_->add_peer(std::move(peer), now);
@@ -267,6 +315,12 @@ Instant Controller::next_deadline() const {
 }
 Forwarding Controller::forwarding() const {
   return impl_->forwarding();
+}
+const ShieldSecrets& Controller::shield() const {
+  return impl_->shield();
+}
+Timestamps Controller::timestamps() const {
+  return impl_->timestamps();
 }
 std::vector<PeerStatus> Controller::status(Now now) const {
   return impl_->status(now);

@@ -10,7 +10,9 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -18,6 +20,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "control/forwarding.h"
+#include "control/gate.h"
 #include "control/settings.h"
 #include "control/status.h"
 #include "crypto/session.h"
@@ -28,6 +31,14 @@ class Randomness {
  public:
   virtual ~Randomness() = default;
   virtual void fill(Bytes out) = 0;
+};
+
+// Where preshared keys are kept that may change while we run.
+class PresharedKeySource {
+ public:
+  virtual ~PresharedKeySource() = default;
+  // The key in the file now; nothing when it cannot be read.
+  [[nodiscard]] virtual std::optional<crypto::SecretKey> read(const std::string& path) = 0;
 };
 
 // Where a datagram came in, or shall go out. local may be none in an action: the kernel chooses the source address.
@@ -50,16 +61,33 @@ struct SessionRemoved {
   wire::SessionId local_sid;
 };
 struct ForwardingChanged {};  // ask forwarding() and publish it
+struct CallStarted {          // responses and cookies with this id are wanted from now on
+  wire::SessionId sid;
+};
+struct CallEnded {
+  wire::SessionId sid;
+};
+struct ShieldChanged {};      // ask shield() and publish it
+struct TimestampsChanged {};  // ask timestamps() and keep them over a restart; before carrying out the next action if
+                              // that can be had
 struct Event {                // one line for the log, no secrets in it
   enum class Level : uint8_t { debug, info, warning } level = Level::info;
   std::string text;
 };
-using Action = std::variant<SendDatagram, SessionAdded, SessionRemoved, ForwardingChanged, Event>;
+using Action = std::variant<SendDatagram, SessionAdded, SessionRemoved, ForwardingChanged, CallStarted, CallEnded,
+                            ShieldChanged, TimestampsChanged, Event>;
+
+// What must outlive the process, so that neither a replay is believed nor a clock set back locks us out: given back in
+// Settings::timestamp_floor_ns and PeerSettings::accepted_timestamp_ns.
+struct Timestamps {
+  uint64_t sent_limit_ns = 0;  // no initiation has had a greater one; a minute ahead, so that it seldom changes
+  std::vector<std::pair<crypto::PublicKey, uint64_t>> accepted{};
+};
 
 class Controller {
  public:
-  // randomness must outlive the controller.
-  Controller(Settings settings, Randomness& randomness);
+  // Both must outlive the controller. Without key files peers keep the preshared key of their settings.
+  Controller(Settings settings, Randomness& randomness, PresharedKeySource* key_files = nullptr);
   ~Controller();
   Controller(const Controller&) = delete;
   Controller& operator=(const Controller&) = delete;
@@ -81,6 +109,8 @@ class Controller {
   [[nodiscard]] std::vector<Action> take_actions();
   [[nodiscard]] Instant next_deadline() const;
   [[nodiscard]] Forwarding forwarding() const;
+  [[nodiscard]] const ShieldSecrets& shield() const;
+  [[nodiscard]] Timestamps timestamps() const;
 
   [[nodiscard]] std::vector<PeerStatus> status(Now now) const;
   [[nodiscard]] const ControlCounters& counters() const;

@@ -6,8 +6,6 @@ namespace centipede::control {
 namespace {
 
 constexpr unsigned calls_a_warning = 5;
-constexpr uint64_t failed_tags_rekey = uint64_t{1} << 35;
-constexpr uint64_t failed_tags_drop = uint64_t{1} << 36;
 
 }  // namespace
 
@@ -18,7 +16,9 @@ Peer::Peer(PeerId id, PeerSettings settings, Context& context, Now now)
       lower_key_(context.settings.identity.public_key() < settings_.public_key),
       preshared_key_(settings_.preshared_key ? settings_.preshared_key->clone() : crypto::SecretKey{}),
       sessions_(context.settings.timing),
-      call_(context.settings.timing, now.monotonic),
+      call_(context.settings.timing, context.settings.timestamp_floor_ns, now.monotonic),
+      answers_(settings_.accepted_timestamp_ns),
+      peer_keys_(crypto::receiver_keys(settings_.public_key)),
       last_contact_(now.monotonic),
       alive_at_(now.monotonic) {}
 
@@ -44,7 +44,7 @@ void Peer::run(Now now) {
 void Peer::expire(Instant now) {
   const bool had_session = sessions_.current() != nullptr;
   SessionSlot* current = sessions_.current();
-  if (current != nullptr && current->session->failed_tags() >= failed_tags_drop)
+  if (current != nullptr && current->session->failed_tags() >= context_.settings.timing.drop_after_failed_tags)
     remove_sessions(sessions_.remove_up_to(current->sid()));
   remove_sessions(sessions_.expire(now, paths_.largest_rtt()));
   call_.expire(context_, now);
@@ -77,8 +77,9 @@ Instant Peer::dead_at() const {
 bool Peer::call_wanted(Instant now) const {
   const SessionSlot* current = sessions_.current();
   if (current == nullptr || now >= current->rekey_at || dead(now)) return true;
-  return current->session->packets_sealed() >= context_.settings.timing.rekey_after_packets ||
-         current->session->failed_tags() >= failed_tags_rekey;
+  const Timing& timing = context_.settings.timing;
+  return current->session->packets_sealed() >= timing.rekey_after_packets ||
+         current->session->failed_tags() >= timing.rekey_after_failed_tags;
 }
 
 void Peer::call_if_needed(Now now) {
@@ -97,8 +98,7 @@ void Peer::call_if_needed(Now now) {
   }
   for (const auto& path : paths_.all()) {
     if (!path->configured() && !path->was_validated()) continue;
-    context_.send(path->route(), *message);
-    ++context_.counters.initiations_sent;
+    send_initiation(*message, path->route(), now.monotonic);
   }
 }
 

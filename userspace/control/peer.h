@@ -8,11 +8,14 @@
 //             its responder when a third of the time to reject_after has passed on top of that; and when the session is
 //             dead: no path is up and no echo has come for `down_after` intervals, since the peer may have restarted.
 //             The old session stays in use until the new one is there. An initiation goes out on every candidate path
-//             and every path that was validated. A link that comes up makes us call at once if we were calling.
+//             and every path that was validated. A link that comes up makes us call at once if we were calling. A peer
+//             under a flood answers with a cookie for the route: the call is repeated there at once, with it.
 //   Answer    known peer → newer timestamp → rate → signature; anything else is silence and one counter. A new session
 //   is
 //             receivable before the response leaves. Having answered, we hold our own call back for 2 s, once, so that
 //             both sides do not call over each other.
+//   Key       A preshared key that is kept in a file is read anew at each handshake; one that cannot be read leaves the
+//             last one in force.
 //   Silence   wipe_after without contact: sessions and pending secrets are wiped; a peer without endpoints is no longer
 //             called.
 //   Close     The session goes, the paths start over, and we call again after 2 s if we have endpoints.
@@ -25,6 +28,7 @@
 
 #include "control/answers.h"
 #include "control/call.h"
+#include "control/cookies.h"
 #include "control/path_choice.h"
 #include "control/path_table.h"
 #include "control/session_table.h"
@@ -40,6 +44,7 @@ class Peer {
   void on_uplinks_changed(bool gained, Now now);
   void on_initiation(crypto::OpenedInitiation& claimed, ConstBytes datagram, const Route& at, Now now);
   void on_response(wire::SessionId sid, ConstBytes datagram, Now now);
+  void on_cookie(wire::SessionId sid, ConstBytes datagram, const Route& at, Now now);
   void on_control(wire::SessionId sid, ConstBytes datagram, const Route& at, Now now);
   void on_timer(Now now) { run(now); }
   // Close frames on every path, then nothing is left of sessions and calls. The last event of a peer.
@@ -52,6 +57,8 @@ class Peer {
   [[nodiscard]] std::shared_ptr<const PeerForwarding> forwarding() const;
   void append_sessions(std::vector<ReceiveSession>& to) const;
   [[nodiscard]] PeerStatus status(Instant now) const;
+  // Of the newest initiation accepted; 0: none yet.
+  [[nodiscard]] uint64_t accepted_timestamp_ns() const { return answers_.newest_timestamp_ns(); }
 
  private:
   // peer.cpp
@@ -66,6 +73,8 @@ class Peer {
   [[nodiscard]] Instant compute_deadline(Instant now) const;
 
   // peer_handshake.cpp
+  void send_initiation(const crypto::InitiationBytes& message, const Route& route, Instant now);
+  [[nodiscard]] const crypto::SecretKey& preshared_key();
   void answer_copy(crypto::OpenedInitiation& claimed, ConstBytes datagram, const Route& at);
   void install_answer(const crypto::OpenedInitiation& initiation, ConstBytes datagram, const Route& at, Instant now);
   SessionSlot& install(SessionSlot slot, Instant now);
@@ -90,12 +99,16 @@ class Peer {
   PeerId id_;
   PeerSettings settings_;
   Context& context_;
-  bool lower_key_;  // ours is lower than the peer's
-  crypto::SecretKey preshared_key_;
+  bool lower_key_;                   // ours is lower than the peer's
+  crypto::SecretKey preshared_key_;  // as it was read last
+  bool key_file_unreadable_ = false;
 
   SessionTable sessions_;
   Call call_;
   Answers answers_;
+  crypto::ReceiverKeys peer_keys_;
+  Cookies cookies_;
+  TokenBucket calls_after_cookies_{milliseconds(100), 16};
   PathTable paths_;
   PathChoice choice_;
 

@@ -12,16 +12,59 @@ constexpr double rekey_jitter = 0.025;
 
 }  // namespace
 
+const crypto::SecretKey& Peer::preshared_key() {
+  if (settings_.preshared_key_file.empty() || context_.key_files == nullptr) return preshared_key_;
+  auto key = context_.key_files->read(settings_.preshared_key_file);
+  if (key) {
+    preshared_key_ = std::move(*key);
+  } else if (!key_file_unreadable_) {
+    context_.report(Event::Level::warning, settings_.name + ": " + settings_.preshared_key_file +
+                                               " holds no readable key now; the last one stays in force");
+  }
+  key_file_unreadable_ = !key;
+  return preshared_key_;
+}
+
+void Peer::send_initiation(const crypto::InitiationBytes& message, const Route& route, Instant now) {
+  ++context_.counters.initiations_sent;
+  const crypto::Cookie* cookie = cookies_.find(route, context_.settings.gate.cookie_life, now);
+  if (cookie == nullptr) return context_.send(route, message);
+  crypto::InitiationBytes copy = message;
+  crypto::write_mac2(*cookie, copy);
+  context_.send(route, copy);
+}
+
+// The newest attempt goes out again, whichever one was answered: the cookie proves our address, not the attempt.
+void Peer::on_cookie(wire::SessionId sid, ConstBytes datagram, const Route& at, Now now) {
+  const Call::Attempt* attempt = call_.find(sid);
+  const Path* path = paths_.find(at);
+  if (attempt == nullptr || path == nullptr || !(path->configured() || path->was_validated())) {
+    ++context_.counters.unexpected_cookie;
+    return;
+  }
+  const auto cookie = crypto::open_cookie(peer_keys_, attempt->initiator.message(), datagram);
+  if (!cookie) {
+    ++context_.counters.bad_cookie;
+    return;
+  }
+  ++context_.counters.cookies_accepted;
+  const crypto::Cookie* held = cookies_.find(at, context_.settings.gate.cookie_life, now.monotonic);
+  if (held != nullptr && *held == *cookie) return;  // a copy, or the answer to a copy
+  cookies_.remember(at, *cookie, now.monotonic);
+  if (calls_after_cookies_.take(now.monotonic)) send_initiation(call_.newest()->initiator.message(), at, now.monotonic);
+}
+
 void Peer::on_initiation(crypto::OpenedInitiation& claimed, ConstBytes datagram, const Route& at, Now now) {
   expire(now.monotonic);
   if (!answers_.is_newer(claimed.claimed_timestamp_ns())) {
     answer_copy(claimed, datagram, at);
   } else if (!answers_.within_rate(now.monotonic)) {
     ++context_.counters.rate_limited;
-  } else if (const auto verified = claimed.verify(context_.settings.identity); !verified) {
+  } else if (const auto verified = claimed.verify(context_.settings.identity, settings_.public_key); !verified) {
     context_.count(verified.error());
   } else {
     answers_.accept(claimed.claimed_timestamp_ns(), now.monotonic);
+    context_.actions.emplace_back(TimestampsChanged{});
     install_answer(claimed, datagram, at, now.monotonic);
   }
   run(now);
@@ -44,7 +87,7 @@ void Peer::answer_copy(crypto::OpenedInitiation& claimed, ConstBytes datagram, c
 void Peer::install_answer(const crypto::OpenedInitiation& initiation, ConstBytes datagram, const Route& at,
                           Instant now) {
   const wire::SessionId sid = context_.take_sid(id_);
-  auto response = initiation.respond(context_.settings.identity, preshared_key_, sid, context_.settings.params,
+  auto response = initiation.respond(context_.settings.identity, preshared_key(), sid, context_.settings.params,
                                      context_.random_secret());
   if (!response) {
     context_.release_sid(sid);
@@ -79,7 +122,7 @@ void Peer::on_response(wire::SessionId sid, ConstBytes datagram, Now now) {
     run(now);
     return;
   }
-  auto established = attempt->initiator.finish(context_.settings.identity, preshared_key_, datagram);
+  auto established = attempt->initiator.finish(context_.settings.identity, preshared_key(), datagram);
   if (!established) {
     context_.count(established.error());
     run(now);

@@ -28,9 +28,11 @@ struct PeerSettings {
   std::string name;
   crypto::PublicKey public_key;
   std::optional<crypto::SecretKey> preshared_key;
+  std::string preshared_key_file;   // read anew at each handshake; empty: none
   std::vector<Prefix> allowed_ips;  // networks (host bits clear)
   std::vector<Endpoint> endpoints;  // empty: we wait for the peer to call
   Policy policy = Policy::redundant;
+  uint64_t accepted_timestamp_ns = 0;  // the newest that we accepted before we were started; 0: none known
 };
 
 struct Uplink {
@@ -55,6 +57,17 @@ struct Timing {
   Duration overlap_min = seconds(10);    // a replaced session still receives for max(this, 3 RTT)
   Duration wipe_after = seconds(540);    // without contact: every key of the peer is forgotten
   uint64_t rekey_after_packets = uint64_t{1} << 36;
+  uint64_t rekey_after_failed_tags = uint64_t{1} << 35;
+  uint64_t drop_after_failed_tags = uint64_t{1} << 36;  // the current session and all older ones
+};
+
+// How many initiations may cost us a Diffie-Hellman, and for how long a cookie is good (gate.h).
+struct GateLimits {
+  Duration unproven_period = milliseconds(10);  // for one initiation without a valid mac2
+  unsigned unproven_burst = 100;
+  Duration source_period = milliseconds(50);  // for one initiation with it, from one source (IPv4 /32, IPv6 /64)
+  unsigned source_burst = 40;
+  Duration cookie_life = seconds(120);  // a caller uses a cookie for this long; a responder's secret makes them as long
 };
 
 struct Settings {
@@ -62,6 +75,9 @@ struct Settings {
   wire::Params params;   // lanes, window bits, heartbeat wish and MTU as told to peers
   unsigned workers = 1;  // rows of PathCounters
   Timing timing;
+  GateLimits gate;
+  // No initiation of this identity has ever had a greater timestamp than this; 0: nothing is known of earlier ones.
+  uint64_t timestamp_floor_ns = 0;
 };
 
 }  // namespace centipede::control

@@ -65,9 +65,11 @@ struct ControlCounters {
   uint64_t bad_signature = 0;
   uint64_t unknown_peer = 0;
   uint64_t stale_timestamp = 0;
-  uint64_t rate_limited = 0;
+  uint64_t source_limited = 0;  // proven source above its rate
+  uint64_t rate_limited = 0;    // peer above its rate
   uint64_t unexpected_response = 0;
   uint64_t unexpected_cookie = 0;
+  uint64_t bad_cookie = 0;
   uint64_t unknown_session = 0;
   uint64_t control_duplicate = 0;
   uint64_t control_too_old = 0;
@@ -79,6 +81,8 @@ struct ControlCounters {
   uint64_t initiations_sent = 0;
   uint64_t initiations_answered = 0;
   uint64_t responses_accepted = 0;
+  uint64_t cookies_sent = 0;
+  uint64_t cookies_accepted = 0;
 };
 
 }  // namespace centipede::control

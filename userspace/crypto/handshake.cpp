@@ -13,14 +13,12 @@
 //   need no separators. The two signed hashes do have the same length; the text in front of each tells them apart.
 // - The keys of the two boxes are derived from a fresh ephemeral key and used for one box: their nonce is zero. The
 //   running hash h is the associated data, so a box opens only within the exchange that it was made for.
-// - mac1 covers all bytes in front of it; its key is the whole 64-byte hash, the longest key that BLAKE2b takes.
-// - mac2 is not checked here: it is meaningful only to a responder that has asked for a cookie.
+// - mac2 is not checked here: whether it has to be there depends on the load (control/gate.h).
 
 namespace centipede::crypto {
 namespace {
 
 constexpr std::string_view protocol_label = "centipede1";
-constexpr std::string_view mac1_label = "mac1";
 constexpr std::string_view initiator_signature_label = "centipede1 init";
 constexpr std::string_view responder_signature_label = "centipede1 resp";
 constexpr std::string_view initiation_box_label = "m1";
@@ -29,17 +27,16 @@ constexpr std::string_view response_box_label = "m2";
 constexpr size_t sid_size = 8;
 constexpr size_t key_size = 32;
 constexpr size_t signature_size = crypto_sign_BYTES;
-constexpr size_t mac_size = 16;
 
-constexpr size_t sid_offset = CP_CONTROL_HEADER_SIZE;
+constexpr size_t sid_offset = CP_OFFSET_CALL_SID;
 constexpr size_t ephemeral_offset = sid_offset + sid_size;
 constexpr size_t box_offset = ephemeral_offset + key_size;
 constexpr size_t initiation_plain_size = key_size + 8 + wire::params_size + signature_size;
 constexpr size_t response_plain_size = sid_size + wire::params_size + signature_size;
 constexpr size_t initiation_box_size = initiation_plain_size + CP_TAG_SIZE;
 constexpr size_t response_box_size = response_plain_size + CP_TAG_SIZE;
-static_assert(box_offset + initiation_box_size + 2 * mac_size == CP_INITIATION_SIZE);
-static_assert(box_offset + response_box_size + 2 * mac_size == CP_RESPONSE_SIZE);
+static_assert(box_offset + initiation_box_size + 2 * CP_MAC_SIZE == CP_INITIATION_SIZE);
+static_assert(box_offset + response_box_size + 2 * CP_MAC_SIZE == CP_RESPONSE_SIZE);
 
 std::unexpected<HandshakeFailure> refuse(HandshakeFailure why) {
   return std::unexpected(why);
@@ -57,20 +54,11 @@ Hash first_hash(const PublicKey& responder, ConstBytes initiation) {
   return hash_prefix(blake2b({text_bytes(protocol_label), responder.bytes()}), initiation);
 }
 
-std::array<uint8_t, mac_size> mac1_of(const PublicKey& receiver, ConstBytes message) {
-  const Hash key = blake2b({text_bytes(mac1_label), receiver.bytes()});
-  return keyed_blake2b_128(key, {message.first(message.size() - 2 * mac_size)});
-}
-
 void write_start(uint8_t type, wire::SessionId sid, const SecretKey& ephemeral_secret, Bytes message) {
   message[0] = static_cast<uint8_t>(CP_CONTROL_BIT | type);
   message[1] = CP_PROTOCOL_VERSION;
   store_be(message.data() + sid_offset, sid);
   crypto_scalarmult_base(message.data() + ephemeral_offset, ephemeral_secret.data());
-}
-
-void write_mac1(const PublicKey& receiver, Bytes message) {
-  std::ranges::copy(mac1_of(receiver, message), message.last(2 * mac_size).begin());
 }
 
 // Below 2^255 - 19 and the top bit clear: the one spelling that an honest sender writes.
@@ -151,12 +139,6 @@ SessionKeys session_keys(const Secret<64>& chaining_key, const Hash& hash, Role 
 
 }  // namespace
 
-bool mac1_is_valid(const PublicKey& receiver, ConstBytes handshake_message) {
-  if (handshake_message.size() < 2 * mac_size) return false;
-  const auto expected = mac1_of(receiver, handshake_message);
-  return sodium_memcmp(expected.data(), handshake_message.last(2 * mac_size).data(), mac_size) == 0;
-}
-
 std::expected<Initiator, HandshakeFailure> Initiator::start(const Inputs& inputs) {
   Initiator initiator;
   InitiationBytes& message = initiator.message_;
@@ -179,7 +161,7 @@ std::expected<Initiator, HandshakeFailure> Initiator::start(const Inputs& inputs
 
   uint8_t* box = message.data() + box_offset;
   seal_box(expand_key(initiator.chaining_key_, initiation_box_label), hash, fields, box);
-  write_mac1(inputs.responder, message);
+  write_mac1(receiver_keys(inputs.responder), message);
 
   initiator.hash_ = blake2b({hash, {box, initiation_box_size}});
   initiator.sid_ = inputs.sid;
@@ -193,7 +175,7 @@ std::expected<Established, HandshakeFailure> Initiator::finish(const Identity& s
                                                                ConstBytes response) const {
   if (wire::classify(response) != wire::MessageType::response) return refuse(HandshakeFailure::malformed);
   if (load_be<uint64_t>(response.data() + sid_offset) != sid_) return refuse(HandshakeFailure::unexpected_sid);
-  if (!mac1_is_valid(self.public_key(), response)) return refuse(HandshakeFailure::bad_mac1);
+  if (!mac1_is_valid(self.receiver_keys(), response)) return refuse(HandshakeFailure::bad_mac1);
 
   const auto shared = shared_secret(ephemeral_secret_, ephemeral_of(response));
   if (!shared) return refuse(HandshakeFailure::bad_ephemeral);
@@ -219,7 +201,7 @@ std::expected<Established, HandshakeFailure> Initiator::finish(const Identity& s
 
 std::expected<OpenedInitiation, HandshakeFailure> OpenedInitiation::open(const Identity& self, ConstBytes initiation) {
   if (wire::classify(initiation) != wire::MessageType::initiation) return refuse(HandshakeFailure::malformed);
-  if (!mac1_is_valid(self.public_key(), initiation)) return refuse(HandshakeFailure::bad_mac1);
+  if (!mac1_is_valid(self.receiver_keys(), initiation)) return refuse(HandshakeFailure::bad_mac1);
 
   OpenedInitiation opened;
   opened.peer_ephemeral_ = ephemeral_of(initiation);
@@ -237,9 +219,7 @@ std::expected<OpenedInitiation, HandshakeFailure> OpenedInitiation::open(const I
   opened.peer_sid_ = load_be<uint64_t>(initiation.data() + sid_offset);
 
   const ConstBytes fields(plain);
-  const auto peer = PublicKey::from_bytes(fields.first(key_size));
-  if (!peer) return refuse(HandshakeFailure::bad_identity);
-  opened.peer_ = *peer;
+  std::ranges::copy(fields.first(key_size), opened.claimed_peer_.begin());
   std::ranges::copy(fields.subspan(key_size, opened.details_.size()), opened.details_.begin());
   opened.timestamp_ns_ = load_be<uint64_t>(opened.details_.data());
   const auto params = wire::read_params(ConstBytes(opened.details_).last(wire::params_size));
@@ -249,17 +229,18 @@ std::expected<OpenedInitiation, HandshakeFailure> OpenedInitiation::open(const I
   return opened;
 }
 
-std::expected<void, HandshakeFailure> OpenedInitiation::verify(const Identity& self) {
-  const SignedText text = signed_text(initiator_signature_label, signed_hash_, self.public_key(), peer_, details_);
-  if (!crypto::verify(peer_, text, signature_)) return refuse(HandshakeFailure::bad_signature);
-  verified_ = true;
+std::expected<void, HandshakeFailure> OpenedInitiation::verify(const Identity& self, const PublicKey& peer) {
+  if (peer.bytes() != claimed_peer_) return refuse(HandshakeFailure::bad_identity);
+  const SignedText text = signed_text(initiator_signature_label, signed_hash_, self.public_key(), peer, details_);
+  if (!crypto::verify(peer, text, signature_)) return refuse(HandshakeFailure::bad_signature);
+  peer_ = peer;
   return {};
 }
 
 std::expected<OpenedInitiation::Response, HandshakeFailure> OpenedInitiation::respond(
     const Identity& self, const SecretKey& psk, wire::SessionId sid, const wire::Params& params,
     const SecretKey& ephemeral_secret) const {
-  if (!verified_) return refuse(HandshakeFailure::bad_signature);
+  if (!peer_) return refuse(HandshakeFailure::bad_signature);
   ResponseBytes message{};
   write_start(CP_TYPE_RESPONSE, peer_sid_, ephemeral_secret, message);
 
@@ -272,12 +253,12 @@ std::expected<OpenedInitiation::Response, HandshakeFailure> OpenedInitiation::re
   const Bytes details = Bytes(plain).first(sid_size + wire::params_size);
   store_be(details.data(), sid);
   wire::write_params(params, details.data() + sid_size);
-  const SignedText text = signed_text(responder_signature_label, hash, peer_, self.public_key(), details);
+  const SignedText text = signed_text(responder_signature_label, hash, *peer_, self.public_key(), details);
   std::ranges::copy(self.sign(text), Bytes(plain).last(signature_size).begin());
 
   uint8_t* box = message.data() + box_offset;
   seal_box(expand_key(chaining_key, response_box_label), hash, plain, box);
-  write_mac1(peer_, message);
+  write_mac1(receiver_keys(*peer_), message);
   return Response{
       .message = message,
       .established = {.keys = session_keys(chaining_key, blake2b({hash, {box, response_box_size}}), Role::responder),

@@ -17,6 +17,7 @@
 #include <optional>
 
 #include "base/bytes.h"
+#include "crypto/cookie.h"
 #include "crypto/keys.h"
 #include "crypto/secret.h"
 #include "wire/message.h"
@@ -28,7 +29,7 @@ enum class HandshakeFailure : uint8_t {
   bad_mac1,       // the sender does not know whom it calls
   bad_ephemeral,  // low-order point
   bad_box,        // does not decrypt: other keys, another preshared key or damage
-  bad_identity,   // the claimed static key is not a valid Ed25519 key
+  bad_identity,   // not the key that the box claims
   bad_signature,
   unexpected_sid,  // a response to another initiation
 };
@@ -48,9 +49,6 @@ struct SessionKeys {
 using InitiationBytes = std::array<uint8_t, CP_INITIATION_SIZE>;
 using ResponseBytes = std::array<uint8_t, CP_RESPONSE_SIZE>;
 
-// mac1 is the first thing a responder checks, before any Diffie-Hellman.
-[[nodiscard]] bool mac1_is_valid(const PublicKey& receiver, ConstBytes handshake_message);
-
 struct Established {
   SessionKeys keys;
   wire::SessionId peer_sid = 0;  // goes into the headers of what we send
@@ -69,7 +67,7 @@ class Initiator {
   };
   [[nodiscard]] static std::expected<Initiator, HandshakeFailure> start(const Inputs& inputs);
 
-  // mac2 is all zero: no cookie held.
+  // mac2 is all zero: a copy for a route whose cookie is held gets one by write_mac2().
   [[nodiscard]] const InitiationBytes& message() const { return message_; }
   [[nodiscard]] wire::SessionId sid() const { return sid_; }
   [[nodiscard]] uint64_t timestamp_ns() const { return timestamp_ns_; }
@@ -91,16 +89,18 @@ class Initiator {
 
 class OpenedInitiation {
  public:
-  // Checks length, mac1, the ephemeral key and the box. What it finds inside is claimed until verify() succeeds.
+  // Checks length, mac1, the ephemeral key and the box. What it finds inside is claimed until verify() succeeds: the
+  // peer by the bytes of its key, so that a stranger's key is looked up, never computed with.
   [[nodiscard]] static std::expected<OpenedInitiation, HandshakeFailure> open(const Identity& self,
                                                                               ConstBytes initiation);
 
-  [[nodiscard]] const PublicKey& claimed_peer() const { return peer_; }
+  [[nodiscard]] const PublicKeyBytes& claimed_peer() const { return claimed_peer_; }
   [[nodiscard]] uint64_t claimed_timestamp_ns() const { return timestamp_ns_; }
   [[nodiscard]] wire::SessionId claimed_sid() const { return peer_sid_; }
   [[nodiscard]] const wire::Params& claimed_params() const { return params_; }
 
-  [[nodiscard]] std::expected<void, HandshakeFailure> verify(const Identity& self);
+  // peer: the known peer whose key is claimed_peer().
+  [[nodiscard]] std::expected<void, HandshakeFailure> verify(const Identity& self, const PublicKey& peer);
 
   struct Response {
     ResponseBytes message;
@@ -113,8 +113,8 @@ class OpenedInitiation {
 
  private:
   OpenedInitiation() = default;
-  bool verified_ = false;
-  PublicKey peer_;
+  PublicKeyBytes claimed_peer_{};
+  std::optional<PublicKey> peer_;  // once verified
   uint64_t timestamp_ns_ = 0;
   wire::SessionId peer_sid_ = 0;
   wire::Params params_;

@@ -13,15 +13,6 @@ const uint8_t* pointer(ConstBytes bytes) {
   return bytes.empty() ? &nothing : bytes.data();
 }
 
-void blake2b_into(Bytes out, ConstBytes key, std::initializer_list<ConstBytes> parts) {
-  crypto_generichash_blake2b_state state;
-  crypto_generichash_blake2b_init(&state, key.data(), key.size(), out.size());
-  for (const ConstBytes part : parts)
-    crypto_generichash_blake2b_update(&state, pointer(part), part.size());
-  crypto_generichash_blake2b_final(&state, out.data(), out.size());
-  sodium_memzero(&state, sizeof state);
-}
-
 void hmac_sha512_into(Secret<64>& out, ConstBytes key, std::initializer_list<ConstBytes> parts) {
   crypto_auth_hmacsha512_state state;
   crypto_auth_hmacsha512_init(&state, pointer(key), key.size());
@@ -35,14 +26,13 @@ void hmac_sha512_into(Secret<64>& out, ConstBytes key, std::initializer_list<Con
 
 Hash blake2b(std::initializer_list<ConstBytes> parts) {
   Hash hash;
-  blake2b_into(hash, {}, parts);
+  crypto_generichash_blake2b_state state;
+  crypto_generichash_blake2b_init(&state, nullptr, 0, hash.size());
+  for (const ConstBytes part : parts)
+    crypto_generichash_blake2b_update(&state, pointer(part), part.size());
+  crypto_generichash_blake2b_final(&state, hash.data(), hash.size());
+  sodium_memzero(&state, sizeof state);
   return hash;
-}
-
-std::array<uint8_t, 16> keyed_blake2b_128(ConstBytes key, std::initializer_list<ConstBytes> parts) {
-  std::array<uint8_t, 16> mac;
-  blake2b_into(mac, key, parts);
-  return mac;
 }
 
 Secret<64> hkdf_extract(ConstBytes salt, ConstBytes input) {

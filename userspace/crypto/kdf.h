@@ -15,8 +15,6 @@ using Hash = std::array<uint8_t, 64>;
 
 // BLAKE2b-512 of the parts one after the other.
 [[nodiscard]] Hash blake2b(std::initializer_list<ConstBytes> parts);
-// Keyed BLAKE2b with a digest of 16 bytes.
-[[nodiscard]] std::array<uint8_t, 16> keyed_blake2b_128(ConstBytes key, std::initializer_list<ConstBytes> parts);
 
 [[nodiscard]] Secret<64> hkdf_extract(ConstBytes salt, ConstBytes input);
 // HKDF-Expand into out (at most 255 * 64 bytes).

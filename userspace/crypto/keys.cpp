@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "crypto/kdf.h"
+
 namespace centipede::crypto {
 namespace {
 
@@ -19,7 +21,18 @@ bool decode_32(std::string_view text, uint8_t* out) {
          size == 32;
 }
 
+MacKey mac_key(std::string_view label, const PublicKey& receiver) {
+  const Hash hash = blake2b({{reinterpret_cast<const uint8_t*>(label.data()), label.size()}, receiver.bytes()});
+  MacKey key;
+  std::copy_n(hash.begin(), key.size(), key.begin());
+  return key;
+}
+
 }  // namespace
+
+ReceiverKeys receiver_keys(const PublicKey& receiver) {
+  return {mac_key("mac1", receiver), mac_key("cookie", receiver)};
+}
 
 Result<void> initialise() {
   if (sodium_init() < 0) return fail("initialising libsodium: it found no source of randomness");
@@ -28,8 +41,7 @@ Result<void> initialise() {
 
 // The conversion refuses what is off the curve, of small order or outside the prime-order subgroup. One key has one
 // spelling, too: only coordinates below 19 have a second one, and none of their points lies in that subgroup.
-// crypto_core_ed25519_is_valid_point says the same, but calling both would check the subgroup twice: 40 µs more for
-// whoever floods us with initiations.
+// crypto_core_ed25519_is_valid_point says the same.
 std::optional<PublicKey> PublicKey::from_bytes(ConstBytes thirty_two_bytes) {
   PublicKey key;
   if (thirty_two_bytes.size() != key.ed25519_.size()) return std::nullopt;
@@ -62,6 +74,7 @@ Identity Identity::from_seed(const SecretKey& seed) {
   // The hash of the seed is clamped, so neither conversion can fail.
   (void)crypto_sign_ed25519_sk_to_curve25519(identity.x25519_private_.data(), identity.signing_key_.data());
   identity.public_key_ = PublicKey::from_bytes(public_bytes).value();
+  identity.receiver_keys_ = crypto::receiver_keys(identity.public_key_);
   return identity;
 }
 
@@ -77,6 +90,7 @@ Identity Identity::clone() const {
   copy.signing_key_ = signing_key_.clone();
   copy.x25519_private_ = x25519_private_.clone();
   copy.public_key_ = public_key_;
+  copy.receiver_keys_ = receiver_keys_;
   return copy;
 }
 

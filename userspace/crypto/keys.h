@@ -37,6 +37,14 @@ class PublicKey {
   PublicKeyBytes x25519_{};
 };
 
+// Keys of the MACs in messages to one receiver (crypto/cookie.h). Whoever knows its public key can compute them.
+using MacKey = std::array<uint8_t, 16>;
+struct ReceiverKeys {
+  MacKey mac1{};
+  MacKey cookie{};
+};
+[[nodiscard]] ReceiverKeys receiver_keys(const PublicKey& receiver);
+
 class Identity {
  public:
   [[nodiscard]] static Identity generate();
@@ -49,6 +57,8 @@ class Identity {
   [[nodiscard]] std::string private_base64() const;
   [[nodiscard]] std::array<uint8_t, 64> sign(ConstBytes message) const;
   [[nodiscard]] const SecretKey& x25519_private() const { return x25519_private_; }
+  // Of messages to us.
+  [[nodiscard]] const ReceiverKeys& receiver_keys() const { return receiver_keys_; }
 
  private:
   Identity() = default;
@@ -56,6 +66,7 @@ class Identity {
   Secret<64> signing_key_;
   SecretKey x25519_private_;
   PublicKey public_key_;
+  ReceiverKeys receiver_keys_;
 };
 
 [[nodiscard]] bool verify(const PublicKey& signer, ConstBytes message, ConstBytes signature);
@@ -65,12 +76,3 @@ class Identity {
 [[nodiscard]] std::string to_base64(ConstBytes bytes);
 
 }  // namespace centipede::crypto
-
-template <>
-struct std::hash<centipede::crypto::PublicKey> {
-  size_t operator()(const centipede::crypto::PublicKey& key) const noexcept {
-    size_t value;
-    std::memcpy(&value, key.bytes().data(), sizeof value);
-    return value;
-  }
-};

@@ -50,7 +50,8 @@ constexpr Duration start_patience = seconds(1);
 
 constexpr uint64_t wake_token = 1;
 constexpr uint64_t netlink_token = 2;
-constexpr uint64_t socket_token = 3;  // + uplink id, + generation << 8
+constexpr uint64_t control_socket_token = 3;  // + uplink id, + generation << 8
+constexpr uint64_t handshake_socket_token = control_socket_token + CP_MAX_UPLINKS;
 
 class SystemRandomness : public control::Randomness {
  public:
@@ -119,7 +120,7 @@ class Daemon::Impl {
   Result<void> start_workers();
   Result<void> configure_interface();
   void serve(uint64_t token, const Now& now);
-  void serve_socket(control::UplinkId id, const Now& now);
+  void serve_socket(UdpSocket& socket, control::UplinkId id, const Now& now);
   void serve_mailbox(const Now& now);
   void uplinks_changed(const Now& now);
   void arm_sockets();
@@ -128,6 +129,10 @@ class Daemon::Impl {
   void carry_out(control::SessionAdded& added);
   void carry_out(control::SessionRemoved& removed);
   void carry_out(control::ForwardingChanged&) { plan_stale_ = true; }
+  void carry_out(control::CallStarted&) {}
+  void carry_out(control::CallEnded&) {}
+  void carry_out(control::ShieldChanged&) {}
+  void carry_out(control::TimestampsChanged&) {}
   void carry_out(control::Event& event);
   void publish_plan();
   Result<void> interface_present();
@@ -370,15 +375,18 @@ void Daemon::Impl::serve(uint64_t token, const Now& now) {
     }
     (void)ring_->poll(netlink_->event_fd(), netlink_token);
   } else {
-    const auto id = static_cast<control::UplinkId>((token & 0xff) - socket_token);
-    if (id >= CP_MAX_UPLINKS || token >> 8 != generations_[id] || !armed_[id]) return;
-    serve_socket(id, now);
-    if (armed_[id]) (void)ring_->poll(armed_[id]->control_socket().fd(), token);
+    const uint64_t row = (token & 0xff) - control_socket_token;
+    const auto id = static_cast<control::UplinkId>(row % CP_MAX_UPLINKS);
+    if (row >= uint64_t{2} * CP_MAX_UPLINKS || token >> 8 != generations_[id] || !armed_[id]) return;
+    UdpSocket& socket = row < CP_MAX_UPLINKS ? armed_[id]->control_socket() : armed_[id]->handshake_socket();
+    serve_socket(socket, id, now);
+    (void)ring_->poll(socket.fd(), token);
   }
 }
 
-void Daemon::Impl::serve_socket(control::UplinkId id, const Now& now) {
-  const auto received = armed_[id]->control_socket().receive(*udp_batch_);
+// A bounded number at a time, so that no socket starves another.
+void Daemon::Impl::serve_socket(UdpSocket& socket, control::UplinkId id, const Now& now) {
+  const auto received = socket.receive(*udp_batch_);
   if (!received) return;
   for (const ReceivedDatagram& datagram : *received) {
     controller_->on_datagram({.uplink = id, .local = datagram.local, .remote = datagram.remote}, datagram.bytes, now);
@@ -413,11 +421,16 @@ void Daemon::Impl::arm_sockets() {
   const Uplinks::SocketTable sockets = uplinks_->sockets();
   for (size_t id = 0; id < sockets.size(); ++id) {
     if (sockets[id] == armed_[id]) continue;
-    const uint64_t base = socket_token + id;
-    if (armed_[id]) (void)ring_->cancel(uint64_t{generations_[id]} << 8 | base);
+    const auto token = [&](uint64_t first) { return uint64_t{generations_[id]} << 8 | (first + id); };
+    if (armed_[id]) {
+      (void)ring_->cancel(token(control_socket_token));
+      (void)ring_->cancel(token(handshake_socket_token));
+    }
     ++generations_[id];
     armed_[id] = sockets[id];
-    if (armed_[id]) (void)ring_->poll(armed_[id]->control_socket().fd(), uint64_t{generations_[id]} << 8 | base);
+    if (!armed_[id]) continue;
+    (void)ring_->poll(armed_[id]->control_socket().fd(), token(control_socket_token));
+    (void)ring_->poll(armed_[id]->handshake_socket().fd(), token(handshake_socket_token));
   }
 }
 

@@ -226,9 +226,13 @@ Result<void> UdpSocket::steer(unsigned workers) const {
   // Returns the index of the socket in the group, in order of binding. An empty datagram, which has no first byte, ends
   // the program with 0: the first worker.
   std::array program{
-      sock_filter{BPF_LD | BPF_B | BPF_ABS, 0, 0, 0},        sock_filter{BPF_JMP | BPF_JGE | BPF_K, 2, 0, control_lane},
-      sock_filter{BPF_ALU | BPF_MOD | BPF_K, 0, 0, workers}, sock_filter{BPF_RET | BPF_A, 0, 0, 0},
+      sock_filter{BPF_LD | BPF_B | BPF_ABS, 0, 0, 0},
+      sock_filter{BPF_JMP | BPF_JGT | BPF_K, 4, 0, control_lane},
+      sock_filter{BPF_JMP | BPF_JEQ | BPF_K, 2, 0, control_lane},
+      sock_filter{BPF_ALU | BPF_MOD | BPF_K, 0, 0, workers},
+      sock_filter{BPF_RET | BPF_A, 0, 0, 0},
       sock_filter{BPF_RET | BPF_K, 0, 0, workers},
+      sock_filter{BPF_RET | BPF_K, 0, 0, workers + 1},
   };
   const sock_fprog description{static_cast<unsigned short>(program.size()), program.data()};
   if (::setsockopt(fd_.get(), SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &description, sizeof description) != 0) {
@@ -282,8 +286,9 @@ Result<std::vector<UdpSocket>> UdpSocket::open_group(const UdpSocketOptions& opt
   }
   shared.reuse_port = true;
   std::vector<UdpSocket> group;
-  group.reserve(workers + 1);
-  for (unsigned i = 0; i <= workers; ++i) {
+  const unsigned sockets = workers + 2;
+  group.reserve(sockets);
+  for (unsigned i = 0; i < sockets; ++i) {
     // Control datagrams are looked at one by one, and coalesced they could take data with them into the wrong socket.
     shared.gro = options.gro && i < workers;
     auto socket = open_either(shared, i == 0 ? workers : 0);

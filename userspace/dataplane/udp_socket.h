@@ -111,8 +111,9 @@ class UdpSocket {
  public:
   [[nodiscard]] static Result<UdpSocket> open(const UdpSocketOptions& options);
 
-  // workers + 1 sockets on one port: a datagram goes to socket (lane % workers) by the lane in its first byte; a first
-  // byte of 127 (control lane) or above (handshake) goes to the last socket. A port that another program uses on this
+  // workers + 2 sockets on one port: a datagram goes to socket (lane % workers) by the lane in its first byte; a first
+  // byte of 127 (control lane) goes to the last but one, one above (handshake) to the last, so that a flood of
+  // handshakes cannot take the room of heartbeats. A port that another program uses on this
   // uplink is an error, even where both would be willing to share it. options.reuse_port is implied.
   [[nodiscard]] static Result<std::vector<UdpSocket>> open_group(const UdpSocketOptions& options, unsigned workers);
 

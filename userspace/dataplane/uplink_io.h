@@ -1,10 +1,11 @@
-// Everything of one uplink device that carries datagrams: a group of UDP sockets (one a worker, one for control), and
-// where it receives through XDP, the AF_XDP sockets of every queue and the attached program.
+// Everything of one uplink device that carries datagrams: a group of UDP sockets (one a worker, one for the control
+// lane, one for handshakes), and where it receives through XDP, the AF_XDP sockets of every queue and the attached
+// program.
 //
 // Immutable once open but for its counters; a device that went away and came back gets a new UplinkIo.
 // Ownership: shared by the control thread and the plans; detaches and closes everything with the last reference.
-// Threading: data_socket(k) and worker k's side of each queue belong to worker k, control_socket() to the control
-// thread.
+// Threading: data_socket(k) and worker k's side of each queue belong to worker k, the other sockets to the
+// control thread.
 #pragma once
 
 #include <atomic>
@@ -44,7 +45,8 @@ class UplinkIo {
   [[nodiscard]] control::UplinkId id() const { return id_; }
   [[nodiscard]] int ifindex() const { return ifindex_; }
   [[nodiscard]] UdpSocket& data_socket(unsigned worker) { return sockets_[worker]; }
-  [[nodiscard]] UdpSocket& control_socket() { return sockets_.back(); }
+  [[nodiscard]] UdpSocket& control_socket() { return sockets_[sockets_.size() - 2]; }
+  [[nodiscard]] UdpSocket& handshake_socket() { return sockets_.back(); }
   // One an XDP queue; none in mode udp.
   [[nodiscard]] std::vector<std::unique_ptr<XskQueue>>& queues() { return queues_; }
 

@@ -9,6 +9,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -72,20 +73,43 @@ struct Packet {
   [[nodiscard]] bool is_control_lane() const { return bytes[0] == CP_CONTROL_LANE; }
 };
 
+// Files with preshared keys, as a host finds them.
+class KeyFiles final : public PresharedKeySource {
+ public:
+  std::optional<crypto::SecretKey> read(const std::string& path) override {
+    ++reads;
+    const auto file = files.find(path);
+    if (file == files.end()) return std::nullopt;
+    return file->second.clone();
+  }
+  std::map<std::string, crypto::SecretKey> files;
+  int reads = 0;
+};
+
 struct Host {
-  Host(size_t its_index, Timing timing, uint64_t seed) : index(its_index), randomness(seed) {
-    Settings settings{.identity = identity(its_index).clone(), .params = {}, .workers = 1, .timing = timing};
+  Host(size_t its_index, const Timing& timing, const GateLimits& gate, Timestamps its_kept, uint64_t seed)
+      : index(its_index), randomness(seed), kept(std::move(its_kept)) {
+    Settings settings{.identity = identity(its_index).clone(),
+                      .params = {},
+                      .workers = 1,
+                      .timing = timing,
+                      .gate = gate,
+                      .timestamp_floor_ns = kept.sent_limit_ns};
     settings.params.heartbeat_ms =
         static_cast<uint32_t>(std::chrono::duration_cast<milliseconds>(timing.heartbeat_interval).count());
-    controller = std::make_unique<Controller>(std::move(settings), randomness);
+    controller = std::make_unique<Controller>(std::move(settings), randomness, &key_files);
   }
   size_t index;
   SeededRandomness randomness;
+  KeyFiles key_files;
+  Timestamps kept;  // what is on its disk
   std::unique_ptr<Controller> controller;
   std::map<UplinkId, Uplink> uplinks;
   int64_t wall_offset_ns = 0;
   Forwarding forwarding;
   std::map<wire::SessionId, std::shared_ptr<crypto::Session>> receivable;
+  std::set<wire::SessionId> calls;
+  int shields = 0;  // published
   std::vector<std::string> log;
 };
 
@@ -94,12 +118,14 @@ class Network {
   explicit Network(uint64_t seed = 1, Timing timing = {}) : timing_(timing), random(seed) {}
 
   size_t add_host() {
-    hosts.push_back(std::make_unique<Host>(hosts.size(), timing_, random.next()));
+    hosts.push_back(std::make_unique<Host>(hosts.size(), timing_, gate, Timestamps{}, random.next()));
     return hosts.size() - 1;
   }
-  // A process started anew: nothing is left of its memory.
-  void restart(size_t host) {
-    auto fresh = std::make_unique<Host>(host, timing_, random.next());
+  // A process started anew: nothing is left of its memory, and its disk only if it has one.
+  enum class Disk : uint8_t { lost, kept };
+  void restart(size_t host, Disk disk = Disk::lost) {
+    auto fresh = std::make_unique<Host>(host, timing_, gate, disk == Disk::kept ? hosts[host]->kept : Timestamps{},
+                                        random.next());
     fresh->wall_offset_ns = hosts[host]->wall_offset_ns;
     const auto uplinks = hosts[host]->uplinks;
     hosts[host] = std::move(fresh);
@@ -125,8 +151,11 @@ class Network {
   PeerId add_peer(size_t host, size_t peer, std::vector<Endpoint> endpoints, Policy policy = Policy::redundant) {
     PeerSettings settings{.name = "host" + std::to_string(peer),
                           .public_key = identity(peer).public_key(),
+                          .preshared_key_file = hosts[host]->key_files.files.empty() ? "" : "psk",
                           .endpoints = std::move(endpoints),
                           .policy = policy};
+    for (const auto& [key, accepted_ns] : hosts[host]->kept.accepted)
+      if (key == settings.public_key) settings.accepted_timestamp_ns = accepted_ns;
     const auto id = hosts[host]->controller->add_peer(std::move(settings), time(host));
     EXPECT_TRUE(id.has_value());
     settle(host);
@@ -203,6 +232,14 @@ class Network {
         host.receivable.erase(removed->local_sid);
       else if (auto* event = std::get_if<Event>(&action))
         host.log.push_back(event->text);
+      else if (auto* started = std::get_if<CallStarted>(&action))
+        EXPECT_TRUE(host.calls.insert(started->sid).second);
+      else if (auto* ended = std::get_if<CallEnded>(&action))
+        EXPECT_EQ(host.calls.erase(ended->sid), 1U);
+      else if (std::holds_alternative<TimestampsChanged>(action))
+        host.kept = host.controller->timestamps();
+      else if (std::holds_alternative<ShieldChanged>(action))
+        ++host.shields;
       else
         host.forwarding = host.controller->forwarding();
     }
@@ -233,6 +270,7 @@ class Network {
   }
 
   Timing timing_;
+  GateLimits gate;  // of hosts that start from now on
   SeededRandomness random;
   Instant now{seconds(1000)};
   Duration delay = milliseconds(10);

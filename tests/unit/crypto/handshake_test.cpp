@@ -53,7 +53,7 @@ TEST_F(HandshakeTest, TheResponderLearnsWhatTheInitiatorSaid) {
   EXPECT_EQ(initiator.sid(), sid_i);
   EXPECT_EQ(initiator.timestamp_ns(), timestamp);
   const auto opened = open_verified(bob, initiator.message());
-  EXPECT_EQ(opened.claimed_peer(), alice.public_key());
+  EXPECT_EQ(opened.claimed_peer(), alice.public_key().bytes());
   EXPECT_EQ(opened.claimed_timestamp_ns(), timestamp);
   EXPECT_EQ(opened.claimed_sid(), sid_i);
   EXPECT_EQ(opened.claimed_params(), params_i);
@@ -135,7 +135,7 @@ TEST_F(HandshakeTest, EveryOtherLengthIsMalformed) {
     }
   }
   for (size_t size = 0; size < 32; ++size)
-    EXPECT_FALSE(mac1_is_valid(bob.public_key(), ConstBytes(first).first(size)));
+    EXPECT_FALSE(mac1_is_valid(bob.receiver_keys(), ConstBytes(first).first(size)));
 }
 
 TEST_F(HandshakeTest, AnotherRecipientCannotOpenTheInitiation) {

@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 #include <sodium.h>
 
-#include <unordered_set>
 
 #include "test_support.h"
 
@@ -126,14 +125,6 @@ TEST_F(Keys, ASignatureHoldsForItsMessageAndSignerOnly) {
     EXPECT_FALSE(verify(signer.public_key(), as_bytes("message"), signature)) << bit;
     flip(signature, bit);
   }
-}
-
-TEST_F(Keys, PublicKeysServeAsMapKeys) {
-  std::unordered_set<PublicKey> keys;
-  for (uint8_t i = 0; i < 32; ++i)
-    keys.insert(Identity::from_seed(filled(i)).public_key());
-  EXPECT_EQ(keys.size(), 32U);
-  EXPECT_TRUE(keys.contains(Identity::from_seed(filled(5)).public_key()));
 }
 
 }  // namespace

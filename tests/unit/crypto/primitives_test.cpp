@@ -98,14 +98,6 @@ TEST_F(Primitives, Rfc7693Blake2b) {
   EXPECT_EQ(to_hex(blake2b({as_bytes("a"), {}, as_bytes("bc")})), expected);
 }
 
-// Computed with Python: hashlib.blake2b(bytes(range(256)), key=bytes(range(64)), digest_size=16).
-TEST_F(Primitives, KeyedBlake2bTakesA64ByteKey) {
-  std::vector<uint8_t> bytes(256);
-  for (size_t i = 0; i < bytes.size(); ++i)
-    bytes[i] = static_cast<uint8_t>(i);
-  EXPECT_EQ(to_hex(keyed_blake2b_128(ConstBytes(bytes).first(64), {bytes})), "f609d4dc43273912b1ac3eaa655b7141");
-}
-
 // RFC 5869 prints results for SHA-256 and SHA-1 only. These are its three sets of inputs with SHA-512, computed with
 // Python's hmac and hashlib.
 TEST_F(Primitives, Rfc5869InputsWithSha512) {

@@ -69,7 +69,7 @@ class HandshakeTest : public CryptoTest {
   }
   [[nodiscard]] static OpenedInitiation open_verified(const Identity& self, ConstBytes initiation) {
     auto opened = OpenedInitiation::open(self, initiation).value();
-    EXPECT_TRUE(opened.verify(self));
+    EXPECT_TRUE(opened.verify(self, PublicKey::from_bytes(opened.claimed_peer()).value()));
     return opened;
   }
   [[nodiscard]] OpenedInitiation::Response respond(ConstBytes initiation) const {

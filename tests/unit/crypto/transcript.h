@@ -1,7 +1,7 @@
 // The known-answer transcript of one handshake and one data packet, frozen: a change here is a change of the protocol.
 // Inputs: seeds of the identities 0x11 and 0x22, ephemeral secrets 0x33 and 0x44, preshared key 0x55 (each byte 32
-// times; first the initiator's), and the numbers in handshake_test.cpp. transcript_check.py computes it a second time,
-// sharing no code with this project or libsodium, and compares.
+// times; first the initiator's), cookie secret 0x99, and the numbers in handshake_test.cpp and cookie_test.cpp.
+// transcript_check.py computes it a second time, sharing no code with this project or libsodium, and compares.
 #pragma once
 
 #include <string_view>
@@ -14,11 +14,16 @@ inline constexpr std::string_view initiation =
     "810100000000000001020304050607087b0d47d93427f8311160781c7c733fd89f88970aef490d8aa0ee19a4cb8a1b142cc99c270d7cd574"
     "08dca72120d2b57b70c7ab1283dd9beaee8e9f4530cf1c8e19d61da84f46103b4e46a72feb8bf850fa1498e1c12d086eeeaa6db701b29538"
     "eeda7b165197757827bbe2f7baad7e12eb29c1b73b876b9e818078d2b9cce341077d6bd7fd07dd2b2d4d9df692fe75b50550e78682bf6ae8"
-    "d1b6854fe1f1bd74bd1c5206d6d86c11b9655d4d93a06bea2734ed7ea649302200000000000000000000000000000000";
+    "d1b6854fe1f1bd74bd1c5206d6d86c11364a675da2b2d321b25bb955d051d7a300000000000000000000000000000000";
+inline constexpr std::string_view cookie = "6f3f41919dc3fc3bd7861a9a16557929";
+inline constexpr std::string_view cookie_v6 = "6bd84b8aad91b613c5adb294594d584d";
+inline constexpr std::string_view mac2 = "6bda4b7f8c78e4b05419319823775794";
+inline constexpr std::string_view cookie_reply =
+    "830100000000000001020304050607088899aabbccddeeff7d67fbe5e755aa2db36bd8980b7b3564ceb9f1d63563448d7d2ba393da5faa11";
 inline constexpr std::string_view response =
     "82010000000000000102030405060708ff2ee45601ec1b67310c7790404585ae697331eee1c1f8cf2419731c1fff3e6b97c0f06fe1cedd36"
     "44706e03b1927c169d7ce2781530b812f9fe50a9f9076aa5c1c8887e2dcdd25b5eed9f175b86938f1ca3b79513d17977f0b325a2b1d0dc70"
-    "0c4690b25d2778616a5abb372fb9392586678eacc55c211a7582c995f8d3ea211f4fc80bf7ccb3ddea8bf60015c20e17937e07a5dc909961"
+    "0c4690b25d2778616a5abb372fb9392586678eacc55c211a7582c995f8d3ea211f4fc80bf7ccb3ddd593aaa6e343a2c2252012832e59572a"
     "00000000000000000000000000000000";
 inline constexpr std::string_view key_ir = "31227f2274bf63c8def26e597e9f6e4bfa1f9a8f972330e2c8a16fe60777a661";
 inline constexpr std::string_view iv_ir = "8c1a59a269c47789c07c6b08";

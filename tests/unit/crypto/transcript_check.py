@@ -138,8 +138,45 @@ def expand(key, info, size):
     return hmac.new(key, info + b"\x01", "sha512").digest()[:size]
 
 
+def siphash(key, data):
+    """SipHash-2-4 with a result of 16 bytes, from the paper; data in whole words of 8 bytes."""
+    mask = 2**64 - 1
+    k0, k1 = struct.unpack("<QQ", key)
+    v = [k0 ^ 0x736F6D6570736575, k1 ^ 0x646F72616E646F6D ^ 0xEE, k0 ^ 0x6C7967656E657261, k1 ^ 0x7465646279746573]
+
+    def rotate(x, by):
+        return (x << by | x >> (64 - by)) & mask
+
+    def rounds(count):
+        for _ in range(count):
+            for a, b, c, d, left, right in ((0, 1, 2, 3, 13, 16), (2, 1, 0, 3, 17, 21)):
+                v[a] = (v[a] + v[b]) & mask
+                v[c] = (v[c] + v[d]) & mask
+                v[b] = rotate(v[b], left) ^ v[a]
+                v[d] = rotate(v[d], right) ^ v[c]
+                v[a] = rotate(v[a], 32)
+
+    for word in [*struct.unpack(f"<{len(data) // 8}Q", data), (len(data) & 0xFF) << 56]:
+        v[3] ^= word
+        rounds(2)
+        v[0] ^= word
+    v[2] ^= 0xEE
+    rounds(4)
+    low = v[0] ^ v[1] ^ v[2] ^ v[3]
+    v[1] ^= 0xDD
+    rounds(4)
+    return struct.pack("<QQ", low, v[0] ^ v[1] ^ v[2] ^ v[3])
+
+
 def mac1(receiver, message):
-    return hashlib.blake2b(message, key=h(b"mac1", receiver), digest_size=16).digest()
+    return siphash(h(b"mac1", receiver)[:16], message)
+
+
+def cookie_reply(receiver, cookie, initiation, nonce):
+    key, mac = h(b"cookie", receiver)[:16], initiation[-32:-16]
+    pad = siphash(key, bytes([1] + [0] * 7) + nonce + mac)
+    reply = bytes([0x83, 1, 0, 0, 0, 0, 0, 0]) + initiation[8:16] + nonce + bytes(a ^ b for a, b in zip(cookie, pad))
+    return reply + siphash(key, bytes([2] + [0] * 7) + mac + reply)
 
 
 def params(lanes, window_bits, flags, heartbeat_ms, mtu):
@@ -165,6 +202,10 @@ def transcript():
     initiation += mac1(responder.public, initiation) + bytes(16)
     hash_ = h(hash_, box)
 
+    secret, port = bytes([0x99] * 16), struct.pack(">H6x", 40000)
+    cookie = siphash(secret, bytes(10) + b"\xff\xff" + bytes([203, 0, 113, 5]) + port)
+    cookie_v6 = siphash(secret, bytes.fromhex("20010db8000000000000000000000005") + port)
+
     start = bytes([0x82, 1, 0, 0, 0, 0, 0, 0]) + sid_i + x25519(ephemeral_r, nine)
     hash_ = h(hash_, start)
     chain = extract(chain, x25519(ephemeral_r, x25519(ephemeral_i, nine)))
@@ -184,6 +225,10 @@ def transcript():
         "initiator_public": initiator.public,
         "responder_public": responder.public,
         "initiation": initiation,
+        "cookie": cookie,
+        "cookie_v6": cookie_v6,
+        "mac2": siphash(cookie, initiation[:-16]),
+        "cookie_reply": cookie_reply(responder.public, cookie, initiation, bytes.fromhex("8899aabbccddeeff")),
         "response": response,
         "key_ir": key_ir,
         "iv_ir": iv_ir,
