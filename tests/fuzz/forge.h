@@ -3,7 +3,10 @@
 // crypto/handshake.cpp but the hash functions.
 #pragma once
 
+#include <centipede/siphash.h>
 #include <sodium.h>
+
+#include <bit>
 
 #include "crypto/handshake.h"
 #include "crypto/kdf.h"
@@ -17,9 +20,36 @@ inline constexpr size_t initiation_plain_size = 120;  // identity 32, timestamp 
 inline constexpr size_t response_plain_size = 88;     // session id 8, parameters 16, signature 64
 inline constexpr size_t signature_size = 64;
 
-inline void write_mac1(const crypto::PublicKey& receiver, Bytes message) {
-  const auto mac = crypto::keyed_blake2b_128(crypto::blake2b({as_bytes("mac1"), receiver.bytes()}),
-                                             {message.first(message.size() - 2 * CP_MAC_SIZE)});
+using Mac = std::array<uint8_t, CP_MAC_SIZE>;
+
+// By the code of the XDP program: user space has libsodium's. bytes: a multiple of 8.
+inline Mac siphash(ConstBytes key, ConstBytes bytes) {
+  static_assert(std::endian::native == std::endian::little);
+  std::array<__u64, 2> words;
+  std::memcpy(words.data(), key.data(), sizeof words);
+  cp_siphash state;
+  cp_siphash_start(&state, words.data());
+  for (size_t at = 0; at < bytes.size(); at += 8) {
+    __u64 word;
+    std::memcpy(&word, &bytes[at], sizeof word);
+    cp_siphash_word(&state, word);
+  }
+  cp_siphash_finish(&state, bytes.size(), words.data());
+  Mac mac;
+  std::memcpy(mac.data(), words.data(), mac.size());
+  return mac;
+}
+
+// label: "mac1" or "cookie".
+inline Mac key_of(std::string_view label, const crypto::PublicKey& receiver) {
+  const crypto::Hash hash = crypto::blake2b({as_bytes(label), receiver.bytes()});
+  Mac key;
+  std::copy_n(hash.begin(), key.size(), key.begin());
+  return key;
+}
+
+inline void put_mac1(const crypto::PublicKey& receiver, Bytes message) {
+  const Mac mac = siphash(key_of("mac1", receiver), message.first(message.size() - 2 * CP_MAC_SIZE));
   std::ranges::copy(mac, message.end() - 2 * CP_MAC_SIZE);
 }
 

@@ -47,7 +47,8 @@ void check_outsider(ConstBytes bytes) {
   promise(opened.has_value() == is_genuine(message), "only what Alice has sent opens");
   if (!opened) return;
   promise(!respond(*opened), "nobody is answered before the signature is verified");
-  promise(opened->verify(bob()).has_value() && opened->claimed_peer() == alice().public_key(), "Alice is believed");
+  promise(opened->claimed_peer() == alice().public_key().bytes(), "Alice is named");
+  promise(opened->verify(bob(), alice().public_key()).has_value(), "Alice is believed");
   promise(respond(*opened).has_value(), "Alice is answered");
 }
 
@@ -62,14 +63,8 @@ void check_right_outside(Input& input) {
     input.read(message);
   }
   write_header(CP_TYPE_INITIATION, message);
-  write_mac1(bob().public_key(), message);
+  put_mac1(bob().public_key(), message);
   check_outsider(message);
-}
-
-std::optional<HandshakeFailure> expected_failure(ConstBytes plain) {
-  if (!crypto::PublicKey::from_bytes(plain.first(32))) return HandshakeFailure::bad_identity;
-  if (!wire::read_params(plain.subspan(40, wire::params_size))) return HandshakeFailure::malformed;
-  return std::nullopt;
 }
 
 void check_boxed(Input& input) {
@@ -89,20 +84,24 @@ void check_boxed(Input& input) {
   const crypto::Hash hash = first_hash(bob().public_key(), message);
   if (signed_by_alice) sign("centipede1 init", hash, bob().public_key(), alice(), 32, plain);
   seal_box(crypto::hkdf_extract(hash, fixed().shared.view()), "m1", hash, plain, &message[box_offset]);
-  write_mac1(bob().public_key(), message);
+  put_mac1(bob().public_key(), message);
 
   auto opened = OpenedInitiation::open(bob(), exact_copy(message));
-  const auto failure = expected_failure(plain);
-  promise(opened.has_value() == !failure, "a box with sense inside opens, and no other");
-  if (!opened) return promise(opened.error() == *failure, "the reason is the first that applies");
-  promise(std::ranges::equal(opened->claimed_peer().bytes(), ConstBytes(plain).first(32)), "the identity is as sent");
+  const auto params = wire::read_params(ConstBytes(plain).subspan(40, wire::params_size));
+  promise(opened.has_value() == params.has_value(), "a box with sense inside opens, and no other");
+  if (!opened) return promise(opened.error() == HandshakeFailure::malformed, "the reason is the parameters");
+  promise(std::ranges::equal(opened->claimed_peer(), ConstBytes(plain).first(32)), "the identity is as sent");
   promise(opened->claimed_timestamp_ns() == load_be<uint64_t>(&plain[32]), "the timestamp is as sent");
   promise(opened->claimed_sid() == sid, "the session id is as sent");
-  promise(opened->claimed_params() == wire::read_params(ConstBytes(plain).subspan(40, wire::params_size)),
-          "the parameters are as sent");
-  const bool honest = signed_by_alice && opened->claimed_peer() == alice().public_key();
-  promise(opened->verify(bob()).has_value() == honest, "only the claimed sender's own signature is believed");
-  promise(respond(*opened).has_value() == honest, "only who is believed is answered");
+  promise(opened->claimed_params() == *params, "the parameters are as sent");
+  const bool named = opened->claimed_peer() == alice().public_key().bytes();
+  const auto verified = opened->verify(bob(), alice().public_key());
+  promise(verified.has_value() == (named && signed_by_alice), "only the claimed sender's own signature is believed");
+  if (!verified) {
+    const auto reason = named ? HandshakeFailure::bad_signature : HandshakeFailure::bad_identity;
+    promise(verified.error() == reason, "the reason is the first that applies");
+  }
+  promise(respond(*opened).has_value() == verified.has_value(), "only who is believed is answered");
 }
 
 void check_exchange(Input& input) {
@@ -120,14 +119,14 @@ void check_exchange(Input& input) {
   const bool flip = input.flag();
   const size_t bit = input.number<uint16_t>() % (message.size() * 8);
   if (flip) message[bit / 8] ^= static_cast<uint8_t>(1 << bit % 8);
-  if (flip && input.flag()) write_mac1(bob().public_key(), message);
+  if (flip && input.flag()) put_mac1(bob().public_key(), message);
   const bool damaged = !std::equal(message.begin(), message.end() - CP_MAC_SIZE, call->message().begin());
 
   auto opened = OpenedInitiation::open(bob(), message);
   promise(opened.has_value() != damaged, "a damaged initiation does not open, a whole one does");
   if (!opened) return;
   promise(opened->claimed_timestamp_ns() == time && opened->claimed_params() == *params, "the insides arrive");
-  promise(opened->verify(bob()).has_value(), "an honest signature is believed");
+  promise(opened->verify(bob(), alice().public_key()).has_value(), "an honest signature is believed");
   const auto answer = respond(*opened);
   promise(answer.has_value() && answer->established.peer_sid == sid, "the answer goes to the caller's session id");
   const auto established = call->finish(alice(), fixed().psk, answer->message);

@@ -7,6 +7,7 @@ namespace {
 
 constexpr size_t session_limit = 4;
 constexpr size_t path_limit = 16;
+constexpr size_t attempt_limit = 3;
 
 const crypto::Identity& identity(size_t party) {
   return party == 0 ? alice() : bob();
@@ -49,19 +50,32 @@ const crypto::Session* Sessions::counterpart(size_t owner, const crypto::Session
 Party::Party(size_t index, bool calls, sim::Ledger& ledger, Sessions& sessions)
     : index_(index), calls_(calls), ledger_(ledger), all_sessions_(sessions) {}
 
-void Party::start(Now now, uint64_t seed) {
-  control::Settings settings{
-      .identity = identity(index_).clone(), .params = {.heartbeat_ms = 1000}, .workers = 1, .timing = {}};
+void Party::start(Now now, uint64_t seed, bool kept_timestamps) {
+  if (!kept_timestamps) {
+    timestamps_ = {};
+    peer_sids_.clear();
+  }
+  control::Settings settings{.identity = identity(index_).clone(),
+                             .params = {.heartbeat_ms = 1000},
+                             .workers = 1,
+                             .timing = {},
+                             .gate = {.unproven_period = seconds(2), .unproven_burst = 2},  // cookies soon
+                             .timestamp_floor_ns = timestamps_.sent_limit_ns};
   settings.timing.heartbeat_interval = seconds(1);  // fewer quiet heartbeats, more of what the input asks for
   randomness_ = std::make_unique<SeededRandomness>(seed);
   controller_ = std::make_unique<control::Controller>(std::move(settings), *randomness_);
   traffic_ = std::make_unique<sim::DataTraffic>(ledger_, static_cast<uint32_t>(index_));
   receivable_.clear();
+  calls_under_way_.clear();
   forwarding_ = {};
   const auto uplinks = uplinks_;
   for (const auto& [id, uplink] : uplinks)
     set_uplink(uplink, now);
   control::PeerSettings peer{.name = "other", .public_key = identity(1 - index_).public_key()};
+  for (const auto& [key, timestamp] : timestamps_.accepted) {
+    promise(key == peer.public_key, "timestamps are kept of peers alone");
+    peer.accepted_timestamp_ns = timestamp;
+  }
   for (control::UplinkId id = 0; calls_ && id < uplink_count; ++id)
     peer.endpoints.push_back({address_of(1 - index_, id, 0), port});
   promise(controller_->add_peer(std::move(peer), now).has_value(), "a sound peer is taken");
@@ -93,12 +107,17 @@ bool Party::receive(const Datagram& datagram, Now now) {
     if (!uplink.usable || std::ranges::find(addresses, datagram.destination.address) == addresses.end()) continue;
     const auto bytes = exact_copy(datagram.bytes);
     const auto header = wire::parse_data_header(bytes);
+    const bool unasked = wire::classify(bytes) == wire::MessageType::response &&
+                         !calls_under_way_.contains(load_be<uint64_t>(&bytes[CP_OFFSET_CALL_SID]));
+    const size_t sessions_before = peer_sids_.size();
     if (header && header->number.lane != CP_CONTROL_LANE) {
       traffic_->on_datagram(bytes);
     } else {
       controller_->on_datagram({id, datagram.destination.address, datagram.source}, bytes, now);
     }
     settle();
+    promise(!unasked || peer_sids_.size() == sessions_before,
+            "a response that the XDP program would drop does nothing");
     return true;
   }
   return false;
@@ -125,24 +144,41 @@ void Party::look(Now now) const {
 }
 
 void Party::settle() {
-  for (control::Action& action : controller_->take_actions()) {
-    if (auto* datagram = std::get_if<control::SendDatagram>(&action)) {
-      send(datagram->route, std::move(datagram->bytes));
-    } else if (const auto* added = std::get_if<control::SessionAdded>(&action)) {
-      const wire::SessionId sid = added->session->local_sid();
-      promise(sid != 0 && receivable_.emplace(sid, added->session).second, "a new session has an id of its own");
-      all_sessions_.add(index_, added->session);
-      traffic_->add(added->session);
-    } else if (const auto* removed = std::get_if<control::SessionRemoved>(&action)) {
-      promise(receivable_.erase(removed->local_sid) == 1, "a session is removed once");
-      traffic_->remove(removed->local_sid);
-    } else if (std::holds_alternative<control::ForwardingChanged>(action)) {
-      forwarding_ = controller_->forwarding();
-    }
-  }
+  for (control::Action& action : controller_->take_actions())
+    carry_out(action);
+  promise(calls_under_way_.size() <= attempt_limit, "at most three calls wait for a response");
   check_forwarding();
   for (const auto& violation : ledger_.violations())
     promise(false, violation.c_str());
+}
+
+void Party::carry_out(control::Action& action) {
+  if (auto* datagram = std::get_if<control::SendDatagram>(&action)) {
+    send(datagram->route, std::move(datagram->bytes));
+  } else if (const auto* added = std::get_if<control::SessionAdded>(&action)) {
+    check_new(*added->session);
+    receivable_.emplace(added->session->local_sid(), added->session);
+    all_sessions_.add(index_, added->session);
+    traffic_->add(added->session);
+  } else if (const auto* removed = std::get_if<control::SessionRemoved>(&action)) {
+    promise(receivable_.erase(removed->local_sid) == 1, "a session is removed once");
+    traffic_->remove(removed->local_sid);
+  } else if (std::holds_alternative<control::ForwardingChanged>(action)) {
+    forwarding_ = controller_->forwarding();
+  } else if (const auto* started = std::get_if<control::CallStarted>(&action)) {
+    promise(calls_under_way_.insert(started->sid).second, "a call starts once");
+  } else if (const auto* ended = std::get_if<control::CallEnded>(&action)) {
+    promise(calls_under_way_.erase(ended->sid) == 1, "a call ends once");
+  } else if (std::holds_alternative<control::TimestampsChanged>(action)) {
+    const uint64_t before = timestamps_.sent_limit_ns;
+    timestamps_ = controller_->timestamps();
+    promise(timestamps_.sent_limit_ns >= before, "what was sent is never forgotten");
+  }
+}
+
+void Party::check_new(const crypto::Session& session) {
+  promise(session.local_sid() != 0 && !receivable_.contains(session.local_sid()), "a new session has an id of its own");
+  promise(peer_sids_.insert(session.peer_sid()).second, "no initiation and no response is believed twice");
 }
 
 void Party::send(const control::Route& route, std::vector<uint8_t> bytes) {

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <utility>
 
 #include "control/controller.h"
@@ -58,7 +59,8 @@ class Party {
  public:
   Party(size_t index, bool calls, sim::Ledger& ledger, Sessions& sessions);
 
-  void start(Now now, uint64_t seed);  // anew, with nothing in its memory
+  // Anew; of what it had in its memory, it may have kept the timestamps on a disk.
+  void start(Now now, uint64_t seed, bool kept_timestamps);
   void close(Now now);
   void set_uplink(control::Uplink uplink, Now now);
   void remove_uplink(control::UplinkId id, Now now);
@@ -75,6 +77,8 @@ class Party {
 
  private:
   void settle();
+  void carry_out(control::Action& action);
+  void check_new(const crypto::Session& session);
   void send(const control::Route& route, std::vector<uint8_t> bytes);
   void check_forwarding();
 
@@ -88,6 +92,9 @@ class Party {
   std::map<control::UplinkId, control::Uplink> uplinks_;
   std::map<wire::SessionId, std::shared_ptr<crypto::Session>> receivable_;
   control::Forwarding forwarding_;
+  control::Timestamps timestamps_;
+  std::set<wire::SessionId> calls_under_way_;
+  std::set<wire::SessionId> peer_sids_;  // of all sessions since it lost its memory
   std::vector<Datagram> sent_;
 };
 

@@ -38,7 +38,7 @@ struct Fixed {
   }
   [[nodiscard]] crypto::ResponseBytes answer() const {
     auto opened = OpenedInitiation::open(bob(), call.message()).value();
-    promise(opened.verify(bob()).has_value(), "Bob believes Alice");
+    promise(opened.verify(bob(), alice().public_key()).has_value(), "Bob believes Alice");
     return opened.respond(bob(), psk, 0x1112131415161718, {.lanes = 2}, response_ephemeral).value().message;
   }
 };
@@ -72,7 +72,7 @@ void check_right_outside(Input& input) {
   }
   write_header(CP_TYPE_RESPONSE, message);
   store_be(&message[CP_OFFSET_CALL_SID], call_sid);
-  write_mac1(alice().public_key(), message);
+  put_mac1(alice().public_key(), message);
   check_outsider(message);
 }
 
@@ -89,7 +89,7 @@ void check_boxed(Input& input) {
   if ((choices & 2) != 0) wire::write_params({.lanes = 3, .mtu = 1400}, &plain[8]);
   if (signed_by_bob) sign("centipede1 resp", hash, alice().public_key(), bob(), 0, plain);
   seal_box(fixed().forged_chain, "m2", hash, plain, &message[box_offset]);
-  write_mac1(alice().public_key(), message);
+  put_mac1(alice().public_key(), message);
 
   const auto params = wire::read_params(ConstBytes(plain).subspan(8, wire::params_size));
   const auto established = finish(message);

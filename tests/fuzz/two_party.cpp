@@ -25,7 +25,7 @@ class World {
   void deliver(const Datagram& datagram);
   void deliver_first(size_t count);
   void run_for(Duration span, bool delivering);
-  void restart(Party& party, bool goodbye);
+  void restart(Party& party, bool goodbye, bool kept_timestamps);
   void change_uplink(Party& party, size_t index);
   void settle();
 
@@ -60,7 +60,7 @@ class World {
 World::World(Input& input)
     : input_(input), parties_{Party(0, true, ledger_, sessions_), Party(1, input.flag(), ledger_, sessions_)} {
   for (size_t index = 0; index < party_count; ++index) {
-    parties_[index].start(now(index), ++starts_);
+    parties_[index].start(now(index), ++starts_, false);
     for (control::UplinkId id = 0; id < 2; ++id) {
       parties_[index].set_uplink(
           {.id = id, .name = "uplink", .usable = true, .addresses = {address_of(index, id, 0)}, .priority = id},
@@ -132,8 +132,8 @@ void World::step() {
       return;
     }
     case 13: {
-      const bool goodbye = input_.flag();
-      return restart(choose_party(), goodbye);
+      const uint8_t how = input_.number();
+      return restart(choose_party(), (how & 1) != 0, (how & 2) != 0);
     }
     case 14: {
       Party& party = choose_party();
@@ -174,10 +174,10 @@ void World::run_for(Duration span, bool delivering) {
   now_ = end;
 }
 
-void World::restart(Party& party, bool goodbye) {
+void World::restart(Party& party, bool goodbye, bool kept_timestamps) {
   if (starts_ == party_count + restart_limit) return;
   if (goodbye) party.close(now(index_));
-  party.start(now(index_), ++starts_);
+  party.start(now(index_), ++starts_, kept_timestamps);
 }
 
 void World::change_uplink(Party& party, size_t index) {
