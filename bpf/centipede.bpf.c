@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The receiving half of the data plane: steers data packets of known sessions into the AF_XDP socket of the worker that
- * serves their lane, drops copies of packets that have already been authenticated, and passes everything else to the
- * kernel untouched.
+ * serves their lane, drops copies of packets that have already been authenticated and handshake datagrams that are not
+ * worth a socket's time (shield.h), and passes everything else to the kernel untouched.
  *
  * READ-ONLY: the program only ever reads the replay window. Marking a packet here, before it is authenticated, would
  * let one hostile link kill genuine packets that come in on the honest ones; workers mark it after opening.
@@ -19,6 +19,7 @@
 #include <centipede/wire.h>
 
 #include "maps.h"
+#include "shield.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -84,11 +85,11 @@ static __always_inline enum cp_verdict judge_data(const struct xdp_md *ctx, cons
 	const struct cp_session *session;
 	enum cp_verdict verdict;
 
-	if (lane == CP_CONTROL_LANE)
-		return CP_VERDICT_CONTROL;
 	session = bpf_map_lookup_elem(&sessions, &sid);
 	if (!session)
-		return CP_VERDICT_UNKNOWN_SESSION;
+		return judge_unlisted();
+	if (lane == CP_CONTROL_LANE)
+		return CP_VERDICT_CONTROL;
 	if (counter >= CP_COUNTER_LIMIT)
 		return CP_VERDICT_BAD_COUNTER;
 	if (lane >= session->lanes)
@@ -100,7 +101,7 @@ static __always_inline enum cp_verdict judge_data(const struct xdp_md *ctx, cons
 	return verdict;
 }
 
-static __always_inline enum cp_verdict judge(const struct xdp_md *ctx, const struct cp_uplink *uplink)
+static __always_inline enum cp_verdict judge(struct xdp_md *ctx, const struct cp_uplink *uplink)
 {
 	const __u8 *data = (const __u8 *)(long)ctx->data;
 	const __u8 *end = (const __u8 *)(long)ctx->data_end;
@@ -121,8 +122,12 @@ static __always_inline enum cp_verdict judge(const struct xdp_md *ctx, const str
 	payload = data + frame.payload_offset;
 	if (payload + CP_DATA_HEADER_SIZE > end)
 		return CP_VERDICT_MALFORMED;
-	if (payload[0] & CP_CONTROL_BIT)
-		return CP_VERDICT_HANDSHAKE;
+	if (payload[0] & CP_CONTROL_BIT) {
+		/* A copy: frame itself can stay in registers then. */
+		struct cp_frame handshake = frame;
+
+		return judge_handshake(ctx, &handshake);
+	}
 	/* Volatile for the same reason as in cp_field16(). */
 	return judge_data(ctx, uplink, bpf_be64_to_cpu(*(const volatile __u64 *)(payload + CP_OFFSET_NUMBER)),
 			  bpf_be64_to_cpu(*(const volatile __u64 *)(payload + CP_OFFSET_SID)));
@@ -133,8 +138,14 @@ static __always_inline int action_of(enum cp_verdict verdict)
 	switch (verdict) {
 	case CP_VERDICT_REDIRECTED:
 		return XDP_REDIRECT;
+	case CP_VERDICT_CHALLENGED:
+		return XDP_TX;
 	case CP_VERDICT_DUPLICATE:
 	case CP_VERDICT_TOO_OLD:
+	case CP_VERDICT_BAD_MAC1:
+	case CP_VERDICT_SOURCE_LIMITED:
+	case CP_VERDICT_UNCALLED:
+	case CP_VERDICT_UNKNOWN_SESSION:
 	case CP_VERDICT_BAD_LANE:
 	case CP_VERDICT_BAD_COUNTER:
 		return XDP_DROP;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The maps of include/centipede/abi.h. Sizes given as 1 are set by user space before the object is loaded. Value types
- * reach bpftool through BTF, so `bpftool map dump` prints named fields.
+ * The maps of include/centipede/abi.h. User space sizes windows, sessions, xsks, session_counters and calls before the
+ * object is loaded. Value types reach bpftool through BTF, so `bpftool map dump` prints named fields.
  */
 #ifndef CENTIPEDE_BPF_MAPS_H
 #define CENTIPEDE_BPF_MAPS_H
@@ -58,5 +58,35 @@ struct {
 	__type(key, __u32);
 	__type(value, struct cp_session_counters);
 } session_counters SEC(".maps");
+
+/* Holds secrets: never pinned. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_RDONLY_PROG);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct cp_shield);
+} shield SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, __u64);
+	__type(value, __u32);
+} calls SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, CP_MAX_SOURCES);
+	__type(key, struct cp_source);
+	__type(value, __u64);
+} sources SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} unproven SEC(".maps");
 
 #endif

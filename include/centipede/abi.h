@@ -63,7 +63,7 @@ struct cp_counters {
 	__u64 handshake;       /* passed to the UDP socket: handshake datagram that the shield let through */
 	__u64 bad_mac1;        /* dropped: the sender of a handshake message does not know our public key */
 	__u64 challenged;      /* answered from here with a cookie: initiation above the rate for unproven senders */
-	__u64 source_limited;  /* dropped: initiation above the rate of its (proven) source address */
+	__u64 source_limited;  /* dropped: initiation above the rate of its (proven) source, or one not to be answered */
 	__u64 uncalled;        /* dropped: response or cookie reply to a call that we are not making */
 	__u64 control;         /* passed to the UDP socket: control lane (heartbeat, close) of a known session */
 	__u64 unknown_session; /* dropped: session id not in the map, which holds all */

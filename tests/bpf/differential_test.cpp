@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "crypto/window.h"
-#include "program_fixture.h"
+#include "shield_fixture.h"
 
 namespace centipede::test {
 namespace {
@@ -24,11 +24,6 @@ cp_verdict model_window(uint64_t word, uint64_t counter) {
   if (current > generation) return CP_VERDICT_TOO_OLD;
   if (current == generation && ((word >> (counter % 32)) & 1) == 1) return CP_VERDICT_DUPLICATE;
   return CP_VERDICT_NO_SOCKET;
-}
-
-bool drops(cp_verdict verdict) {
-  return verdict == CP_VERDICT_DUPLICATE || verdict == CP_VERDICT_TOO_OLD || verdict == CP_VERDICT_BAD_LANE ||
-         verdict == CP_VERDICT_BAD_COUNTER;
 }
 
 crypto::WindowVerdict as_window_verdict(cp_verdict verdict) {
@@ -76,7 +71,7 @@ uint64_t random_word(Random& random, uint64_t counter) {
   }
 }
 
-class DifferentialTest : public ProgramTest {};
+class DifferentialTest : public ShieldTest {};
 
 TEST_F(DifferentialTest, window_verdicts_agree_with_the_model_and_with_crypto_window) {
   Random random(1);
@@ -94,7 +89,7 @@ TEST_F(DifferentialTest, window_verdicts_agree_with_the_model_and_with_crypto_wi
 
     const cp_verdict verdict = model_window(word, counter);
     ++expected[verdict];
-    ASSERT_EQ(run(frame), drops(verdict) ? XDP_DROP : XDP_PASS) << "word " << word << " counter " << counter;
+    ASSERT_EQ(run(frame), action_of(verdict)) << "word " << word << " counter " << counter;
     ASSERT_EQ(crypto::Window(lane_window(lane)).check(counter), as_window_verdict(verdict))
         << "word " << word << " counter " << counter;
     ASSERT_EQ(lane_window(lane)[slot], word) << "the program wrote to the window";
@@ -108,7 +103,7 @@ TEST_F(DifferentialTest, window_verdicts_agree_with_the_model_and_with_crypto_wi
 }
 
 // The whole program, in user space.
-cp_verdict model_frame(std::span<const uint8_t> bytes, std::span<const uint64_t> window) {
+cp_verdict model_frame(const Shield& shield, std::span<const uint8_t> bytes, std::span<const uint64_t> window) {
   cp_frame frame{};
   const cp_frame_kind kind = cp_parse_frame(bytes.data(), bytes.data() + bytes.size(), &frame);
   if (kind == CP_KIND_FOREIGN) return CP_VERDICT_FOREIGN;
@@ -117,23 +112,68 @@ cp_verdict model_frame(std::span<const uint8_t> bytes, std::span<const uint64_t>
   if (kind == CP_KIND_MALFORMED || frame.payload_length < CP_DATA_HEADER_SIZE) return CP_VERDICT_MALFORMED;
   EXPECT_LE(size_t{frame.payload_offset} + frame.payload_length, bytes.size());
   const uint8_t* payload = bytes.data() + frame.payload_offset;
-  if ((payload[0] & CP_CONTROL_BIT) != 0) return CP_VERDICT_HANDSHAKE;
+  if ((payload[0] & CP_CONTROL_BIT) != 0) return handshake_verdict(shield, bytes, frame);
   const auto number = load_be<uint64_t>(payload);
   const uint64_t lane = number >> CP_LANE_SHIFT;
   const uint64_t counter = number & CP_COUNTER_MASK;
+  if (load_be<uint64_t>(payload + CP_OFFSET_SID) != sid)
+    return (shield.flags & CP_SHIELD_ALL_SESSIONS) != 0 ? CP_VERDICT_UNKNOWN_SESSION : CP_VERDICT_UNLISTED;
   if (lane == CP_CONTROL_LANE) return CP_VERDICT_CONTROL;
-  if (load_be<uint64_t>(payload + CP_OFFSET_SID) != sid) return CP_VERDICT_UNKNOWN_SESSION;
   if (counter >= CP_COUNTER_LIMIT) return CP_VERDICT_BAD_COUNTER;
   if (lane >= lanes) return CP_VERDICT_BAD_LANE;
   return model_window(window[first_word + lane * words + (counter / 32) % words], counter);
 }
+
+constexpr uint64_t known_call = 0xca11;
 
 template <class T>
 T pick(Random& random, std::initializer_list<T> from) {
   return from.begin()[random() % from.size()];
 }
 
-FrameSpec random_spec(Random& random) {
+Shield random_shield(Random& random) {
+  Shield shield;
+  shield.flags =
+      random() % 8 == 0 ? static_cast<uint32_t>(random() % 8) : CP_SHIELD_ON | static_cast<uint32_t>(random() % 8);
+  shield.current = static_cast<uint32_t>(random() % 2);
+  shield.unproven = pick(random, {never, never, without_limit});
+  shield.source = pick(random, {never, without_limit});
+  return shield;
+}
+
+Message random_handshake(Random& random, const Shield& shield) {
+  const uint64_t call = pick<uint64_t>(random, {known_call, known_call, 9});
+  Message out =
+      pick(random, {initiation(shield, call), initiation(shield, call), response(shield, call), cookie_reply(call)});
+  if (random() % 8 == 0) out[random() % out.size()] ^= static_cast<uint8_t>(1U << random() % 8);
+  if (random() % 8 == 0) out.resize(random() % 240);
+  if (!out.empty()) out[0] |= CP_CONTROL_BIT;
+  return out;
+}
+
+// With a mac2 for the frame's own sender, most of the time.
+void prove(Random& random, const Shield& shield, FrameSpec& spec) {
+  if (spec.payload.size() != CP_INITIATION_SIZE || random() % 2 == 0) return;
+  Sender sender = sender_of(build(spec));
+  if (random() % 8 == 0) ++sender.port;
+  if (random() % 8 == 0) sender.address[random() % 16] ^= 1;
+  put_mac2(spec.payload, shield.cookie(sender.address, sender.port, static_cast<uint32_t>(random() % 2)));
+}
+
+void randomize_ends(Random& random, FrameSpec& spec) {
+  spec.source.resize(spec.family == 4 ? 4 : 16);
+  spec.destination.resize(spec.source.size());
+  for (auto* address : {&spec.source, &spec.destination}) {
+    for (uint8_t& byte : *address)
+      byte = static_cast<uint8_t>(random());
+    if (random() % 16 == 0) address->front() = pick<uint8_t>(random, {0, 1, 126, 127, 128, 223, 224, 239, 254, 255});
+    if (random() % 32 == 0) std::fill_n(address->begin(), std::min<size_t>(8, address->size()), 0);
+  }
+  if (random() % 16 == 0) spec.source_port = 0;
+  if (random() % 16 == 0) pick(random, {&spec.source_mac, &spec.destination_mac})->front() |= 1;
+}
+
+FrameSpec random_spec(Random& random, const Shield& shield) {
   FrameSpec spec;
   for (uint64_t tags = random() % 4; tags > 0 && random() % 2 == 0; --tags)
     spec.tags.push_back(pick<uint16_t>(random, {0x8100, 0x88a8}));
@@ -144,8 +184,13 @@ FrameSpec random_spec(Random& random) {
     spec.extensions.emplace_back(pick<uint8_t>(random, {0, 43, 60, 60, 44}), static_cast<uint8_t>(random() % 4));
   spec.protocol = pick<uint8_t>(random, {17, 17, 17, 17, 6});
   spec.port = pick<uint16_t>(random, {tunnel_port, tunnel_port, tunnel_port, 53});
+  randomize_ends(random, spec);
   const auto lane = pick<uint8_t>(random, {0, 1, 2, 3, 126, 127, 255});
   spec.payload = data_packet(lane, random_counter(random), random() % 8 == 0 ? random() : sid, random() % 80);
+  if (random() % 2 == 0) {
+    spec.payload = random_handshake(random, shield);
+    prove(random, shield, spec);
+  }
   if (random() % 8 == 0) spec.udp_length = static_cast<uint16_t>(random() % 128);
   if (random() % 8 == 0) spec.ip_length = static_cast<uint16_t>(random() % 160);
   spec.padding = static_cast<unsigned>(random() % 4 == 0 ? random() % 20 : 0);
@@ -155,6 +200,7 @@ FrameSpec random_spec(Random& random) {
 void mangle(Random& random, Frame& frame) {
   for (uint64_t n = random() % 5; n > 0; --n) {
     const size_t at = random() % std::min<size_t>(frame.size(), 80);
+    if (random() % 2 == 0) continue;
     frame[at] =
         random() % 2 == 0 ? static_cast<uint8_t>(random()) : static_cast<uint8_t>(frame[at] ^ 1U << random() % 8);
   }
@@ -170,19 +216,30 @@ TEST_F(DifferentialTest, verdicts_on_random_and_mangled_frames_agree_with_the_mo
     }
   }
   const std::vector<uint64_t> window(program->windows().begin(), program->windows().end());
+  ASSERT_TRUE(program->put_call(known_call));
   Counts expected = counts();
   const uint64_t frames = rounds(100'000);
   for (uint64_t i = 0; i < frames; ++i) {
-    Frame frame = build(random_spec(random));
+    if (i % 1000 == 0) {
+      ASSERT_EQ(counts(), expected) << "before frame " << i;
+      shield = random_shield(random);
+      shield.calls = {known_call};
+      put_shield();
+    }
+    Frame frame = build(random_spec(random, shield));
     mangle(random, frame);
-    const cp_verdict verdict = model_frame(frame, window);
+    const cp_verdict verdict = model_frame(shield, frame, window);
     ++expected[verdict];
-    ASSERT_EQ(run(frame), drops(verdict) ? XDP_DROP : XDP_PASS)
+    Frame out;
+    ASSERT_EQ(run(frame, 1, nullptr, &out), action_of(verdict))
         << "frame " << i << ": " << testing::PrintToString(frame) << " expected " << verdict_names[verdict];
-    if (i % 1000 == 999) {
-      ASSERT_EQ(counts(), expected) << "after frame " << i;
+    if (verdict == CP_VERDICT_CHALLENGED) {
+      ASSERT_EQ(out, expected_reply(shield, frame, nonce_of(out))) << "to frame " << testing::PrintToString(frame);
+    } else if (action_of(verdict) == XDP_PASS) {
+      ASSERT_EQ(out, frame) << "passed, but not as it was";
     }
   }
+  EXPECT_EQ(counts(), expected);
   for (size_t i = CP_VERDICT_REDIRECTED + 1; i < CP_VERDICTS; ++i)
     EXPECT_GT(expected[i], 10U) << "never tried: " << verdict_names[i];
   EXPECT_TRUE(std::equal(window.begin(), window.end(), program->windows().begin()))
@@ -192,7 +249,7 @@ TEST_F(DifferentialTest, verdicts_on_random_and_mangled_frames_agree_with_the_mo
 TEST_F(DifferentialTest, the_parser_survives_every_cut_of_random_frames_in_user_space) {
   Random random(3);
   for (uint64_t i = 0; i < rounds(2000); ++i) {
-    Frame frame = build(random_spec(random));
+    Frame frame = build(random_spec(random, shield));
     mangle(random, frame);
     for (size_t size = 0; size <= frame.size(); ++size) {
       // An exact allocation, so that the address sanitizer sees the first byte read beyond.
@@ -214,41 +271,6 @@ TEST_F(DifferentialTest, windows_are_byte_identical_after_every_kind_of_packet) 
     for (uint64_t counter = 0; counter < uint64_t{words} * 32; counter += 7)
       run(data_frame(static_cast<uint8_t>(lane), counter));
   EXPECT_TRUE(std::equal(before.begin(), before.end(), program->windows().begin()));
-}
-
-// What BPF_PROG_TEST_RUN itself costs a run.
-int run_empty_program(std::span<const uint8_t> frame, int repeat, uint32_t* ns) {
-  const std::array<bpf_insn, 2> code{
-      {{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = XDP_PASS},
-       {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0}}};
-  const FileDescriptor fd(bpf_prog_load(BPF_PROG_TYPE_XDP, "pass", "GPL", code.data(), code.size(), nullptr));
-  LIBBPF_OPTS(bpf_test_run_opts, options);
-  options.data_in = frame.data();
-  options.data_size_in = static_cast<uint32_t>(frame.size());
-  options.repeat = repeat;
-  if (const int error = bpf_prog_test_run_opts(fd.get(), &options); error != 0) return error;
-  *ns = options.duration;
-  return static_cast<int>(options.retval);
-}
-
-TEST_F(DifferentialTest, nanoseconds_per_verdict_are_printed) {
-  lane_window(0)[0] = window_word(0, 1U << 5);
-  const std::vector<std::pair<const char*, Frame>> cases{
-      {"foreign, TCP", build({.protocol = 6, .payload = data_packet(0, 5, sid)})},
-      {"foreign, other port", build({.port = 53, .payload = data_packet(0, 5, sid)})},
-      {"duplicate", data_frame(0, 5)},
-      {"no socket", data_frame(0, 6)},
-      {"duplicate, IPv6", build({.family = 6, .payload = data_packet(0, 5, sid)})},
-  };
-  uint32_t empty = 0;
-  EXPECT_EQ(run_empty_program(cases.front().second, 1'000'000, &empty), XDP_PASS);
-  std::printf("%-22s %u ns\n", "a program that passes", empty);
-  for (const auto& [what, frame] : cases) {
-    uint32_t ns = 0;
-    EXPECT_GE(run(frame, 1'000'000, &ns), 0);
-    std::printf("%-22s %u ns\n", what, ns);
-    RecordProperty(what, static_cast<int>(ns));
-  }
 }
 
 }  // namespace

@@ -3,7 +3,6 @@
 #include <centipede/wire.h>
 
 #include <algorithm>
-#include <array>
 
 #include "base/bytes.h"
 
@@ -15,9 +14,14 @@ void put16(Frame& frame, uint16_t value) {
   frame.push_back(static_cast<uint8_t>(value));
 }
 
+void put_address(Frame& frame, const std::vector<uint8_t>& address, const std::vector<uint8_t>& otherwise) {
+  const auto& bytes = address.empty() ? otherwise : address;
+  frame.insert(frame.end(), bytes.begin(), bytes.end());
+}
+
 Frame transport(const FrameSpec& spec) {
   Frame out;
-  put16(out, 40000);
+  put16(out, spec.source_port);
   put16(out, spec.port);
   put16(out, spec.udp_length.value_or(static_cast<uint16_t>(8 + spec.payload.size())));
   put16(out, 0);
@@ -36,8 +40,8 @@ void put_ipv4(Frame& out, const FrameSpec& spec, const Frame& segment) {
   out.push_back(64);
   out.push_back(spec.protocol);
   put16(out, 0);
-  constexpr std::array<uint8_t, 8> addresses{192, 0, 2, 1, 192, 0, 2, 2};
-  out.insert(out.end(), addresses.begin(), addresses.end());
+  put_address(out, spec.source, {192, 0, 2, 1});
+  put_address(out, spec.destination, {192, 0, 2, 2});
   out.insert(out.end(), written - 20, 1);  // no-operation options
 }
 
@@ -54,14 +58,16 @@ void put_ipv6(Frame& out, const FrameSpec& spec, const Frame& segment) {
   put16(out, spec.ip_length.value_or(static_cast<uint16_t>(extensions.size() + segment.size())));
   out.push_back(spec.extensions.empty() ? spec.protocol : spec.extensions.front().first);
   out.push_back(64);
-  out.insert(out.end(), 32, 0x20);
+  put_address(out, spec.source, std::vector<uint8_t>(16, 0x20));
+  put_address(out, spec.destination, std::vector<uint8_t>(16, 0x20));
   out.insert(out.end(), extensions.begin(), extensions.end());
 }
 
 }  // namespace
 
 Frame build(const FrameSpec& spec) {
-  Frame out(12, 0x02);
+  Frame out(spec.destination_mac.begin(), spec.destination_mac.end());
+  out.insert(out.end(), spec.source_mac.begin(), spec.source_mac.end());
   for (const uint16_t tag : spec.tags) {
     put16(out, tag);
     put16(out, 100);

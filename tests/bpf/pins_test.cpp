@@ -28,8 +28,10 @@ TEST_F(PinsTest, maps_are_pinned_by_name_and_gone_with_the_program) {
     ASSERT_TRUE(loaded) << loaded.error().text;
     EXPECT_EQ((*loaded)->pin_directory(), pins);
     EXPECT_EQ((*loaded)->pin_problem(), "");
-    for (const char* name : {"uplinks", "sessions", "windows", "xsks", "counters", "session_counters"})
+    for (const char* name :
+         {"uplinks", "sessions", "windows", "xsks", "counters", "session_counters", "calls", "sources", "unproven"})
       EXPECT_TRUE(fs::exists(pins / name)) << name;
+    EXPECT_FALSE(fs::exists(pins / "shield")) << "it holds secrets";
   }
   EXPECT_FALSE(fs::exists(pins));
 }

@@ -28,8 +28,30 @@ inline constexpr uint32_t uplink_index = 5;
 inline constexpr uint32_t counter_slot = 2;
 
 inline constexpr std::array<const char*, CP_VERDICTS> verdict_names{
-    "redirected", "duplicate", "too_old",     "handshake", "control",  "unknown_session",
-    "no_socket",  "bad_lane",  "bad_counter", "malformed", "fragment", "foreign"};
+    "redirected",     "duplicate",   "too_old",   "handshake",       "bad_mac1", "challenged",
+    "source_limited", "uncalled",    "control",   "unknown_session", "unlisted", "no_socket",
+    "bad_lane",       "bad_counter", "malformed", "fragment",        "foreign"};
+
+// What becomes of a frame with this verdict, by include/centipede/abi.h.
+inline int action_of(cp_verdict verdict) {
+  switch (verdict) {
+    case CP_VERDICT_REDIRECTED:
+      return XDP_REDIRECT;
+    case CP_VERDICT_CHALLENGED:
+      return XDP_TX;
+    case CP_VERDICT_DUPLICATE:
+    case CP_VERDICT_TOO_OLD:
+    case CP_VERDICT_BAD_MAC1:
+    case CP_VERDICT_SOURCE_LIMITED:
+    case CP_VERDICT_UNCALLED:
+    case CP_VERDICT_UNKNOWN_SESSION:
+    case CP_VERDICT_BAD_LANE:
+    case CP_VERDICT_BAD_COUNTER:
+      return XDP_DROP;
+    default:
+      return XDP_PASS;
+  }
+}
 
 using Counts = std::array<uint64_t, CP_VERDICTS>;
 
@@ -37,7 +59,8 @@ class ProgramTest : public testing::Test {
  protected:
   void SetUp() override {
     if (!environment_problem().empty()) GTEST_SKIP() << environment_problem();
-    auto loaded = XdpProgram::load({.tunnel = "test", .window_words = 1024, .max_sessions = 8, .xsk_slots = 64});
+    auto loaded =
+        XdpProgram::load({.tunnel = "test", .window_words = 1024, .max_sessions = 8, .max_calls = 4, .xsk_slots = 64});
     ASSERT_TRUE(loaded) << loaded.error().text;
     program = std::move(*loaded);
     put_uplink();
@@ -69,14 +92,20 @@ class ProgramTest : public testing::Test {
     return program->windows().subspan(first_word + lane * words, words);
   }
 
-  // The action, or minus errno. One run without more.
-  int run(std::span<const uint8_t> frame, uint32_t repeat = 1, uint32_t* ns = nullptr) {
+  // The action, or minus errno. One run without more. `out` takes what the program made of the frame.
+  int run(std::span<const uint8_t> frame, uint32_t repeat = 1, uint32_t* ns = nullptr, Frame* out = nullptr) {
     LIBBPF_OPTS(bpf_test_run_opts, options);
     options.data_in = frame.data();
     options.data_size_in = static_cast<uint32_t>(frame.size());
     options.repeat = static_cast<int>(repeat);
+    if (out != nullptr) {
+      out->resize(frame.size());
+      options.data_out = out->data();
+      options.data_size_out = static_cast<uint32_t>(out->size());
+    }
     const int code = bpf_prog_test_run_opts(program->program_fd(), &options);
     if (ns != nullptr) *ns = options.duration;
+    if (out != nullptr) out->resize(code == 0 ? options.data_size_out : 0);
     return code != 0 ? code : static_cast<int>(options.retval);
   }
 
@@ -91,6 +120,7 @@ class ProgramTest : public testing::Test {
   // Exactly one verdict counted, and this one.
   void expect(const char* what, std::span<const uint8_t> frame, int action, cp_verdict verdict,
               uint32_t row = uplink_index) {
+    EXPECT_EQ(action, action_of(verdict)) << what;
     SCOPED_TRACE(what);
     const Counts before = counts(row);
     EXPECT_EQ(run(frame), action);

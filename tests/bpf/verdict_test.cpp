@@ -125,10 +125,9 @@ std::vector<Row> tunnel_rows() {
       {"handshake of unknown type", with(handshake(0x7f, 100)), XDP_PASS, CP_VERDICT_HANDSHAKE},
       {"handshake too short for anything", with(handshake(1, 31)), XDP_PASS, CP_VERDICT_MALFORMED},
       {"control lane", data_frame(127, 0), XDP_PASS, CP_VERDICT_CONTROL},
-      {"control lane of an unknown session", data_frame(127, 9, 1), XDP_PASS, CP_VERDICT_CONTROL},
-      {"unknown session", data_frame(0, 5, sid + 1), XDP_PASS, CP_VERDICT_UNKNOWN_SESSION},
-      {"session id in the other byte order", data_frame(0, 5, __builtin_bswap64(sid)), XDP_PASS,
-       CP_VERDICT_UNKNOWN_SESSION},
+      {"control lane of an unlisted session", data_frame(127, 9, 1), XDP_PASS, CP_VERDICT_UNLISTED},
+      {"unlisted session", data_frame(0, 5, sid + 1), XDP_PASS, CP_VERDICT_UNLISTED},
+      {"session id in the other byte order", data_frame(0, 5, __builtin_bswap64(sid)), XDP_PASS, CP_VERDICT_UNLISTED},
       {"last lane of the session", data_frame(lanes - 1, 5), XDP_PASS, CP_VERDICT_NO_SOCKET},
       {"first lane beyond", data_frame(lanes, 5), XDP_DROP, CP_VERDICT_BAD_LANE},
       {"lane 126", data_frame(126, 5), XDP_DROP, CP_VERDICT_BAD_LANE},
@@ -190,7 +189,7 @@ TEST_F(VerdictTest, a_set_bit_drops_that_packet_and_no_other) {
   expect("the packet", data_frame(1, 3 * 32 + 7), XDP_DROP, CP_VERDICT_DUPLICATE);
   expect("its neighbour", data_frame(1, 3 * 32 + 8), XDP_PASS, CP_VERDICT_NO_SOCKET);
   expect("same counter, other lane", data_frame(0, 3 * 32 + 7), XDP_PASS, CP_VERDICT_NO_SOCKET);
-  expect("same counter, other session", data_frame(1, 3 * 32 + 7, sid + 1), XDP_PASS, CP_VERDICT_UNKNOWN_SESSION);
+  expect("same counter, other session", data_frame(1, 3 * 32 + 7, sid + 1), XDP_PASS, CP_VERDICT_UNLISTED);
 }
 
 TEST_F(VerdictTest, first_and_last_bit_of_a_word) {
@@ -254,7 +253,7 @@ TEST_F(VerdictTest, a_full_session_map_is_an_error_and_its_packets_pass) {
   ASSERT_EQ(id, 8U) << "8 sessions, one of them the fixture's";
   const auto refused = program->put_session(id, session);
   EXPECT_EQ(refused.error().code, E2BIG) << refused.error().text;
-  expect("the session left out", data_frame(0, 5, id), XDP_PASS, CP_VERDICT_UNKNOWN_SESSION);
+  expect("the session left out", data_frame(0, 5, id), XDP_PASS, CP_VERDICT_UNLISTED);
   program->erase_session(1);
   EXPECT_TRUE(program->put_session(id, session));
 }

@@ -6,9 +6,8 @@
 //   uplinks[]: id, name, usable, addresses ["192.0.2.1"], mode ("native/zero-copy", "native", "generic", "udp", ""
 //   while
 //     the device is absent), reason (why not XDP), xsk_dropped, fill_ring_empty,
-//     xdp: one number a verdict: redirected, duplicate, too_old, handshake, control, unknown_session, no_socket,
-//     bad_lane,
-//       bad_counter, malformed, fragment, foreign
+//     xdp: one number a verdict: redirected, duplicate, too_old, handshake, bad_mac1, challenged, source_limited,
+//       uncalled, control, unknown_session, unlisted, no_socket, bad_lane, bad_counter, malformed, fragment, foreign
 //   peers[]: id, name, public_key, policy ("redundant", "backup"), allowed_ips, session_age_s, last_handshake_s (ago),
 //     handshakes,
 //     paths[]: id, uplink (its id), uplink_name, local, remote ("192.0.2.1:5820"), configured, sending, state

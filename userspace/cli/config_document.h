@@ -13,8 +13,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/small_file.h"
 #include "cli/config.h"
-#include "cli/small_file.h"
 
 namespace centipede::cli {
 

@@ -6,7 +6,7 @@
 #include <istream>
 #include <ostream>
 
-#include "cli/small_file.h"
+#include "base/small_file.h"
 
 namespace centipede::cli {
 namespace {

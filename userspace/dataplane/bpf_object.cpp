@@ -21,9 +21,10 @@ Result<BpfObject> BpfObject::load(const BpfMapSizes& sizes) {
   centipede_bpf* skeleton = centipede_bpf__open();
   if (skeleton == nullptr) return std::unexpected(log.error("opening the XDP program", errno));
   BpfObject object(skeleton);
-  const std::array<std::pair<bpf_map*, uint64_t>, 4> sized{{
+  const std::array<std::pair<bpf_map*, uint64_t>, 5> sized{{
       {skeleton->maps.windows, sizes.window_words},
       {skeleton->maps.sessions, sizes.max_sessions},
+      {skeleton->maps.calls, sizes.max_calls},
       {skeleton->maps.xsks, sizes.xsk_slots},
       {skeleton->maps.session_counters, uint64_t{sizes.max_sessions} * CP_MAX_UPLINKS},
   }};
@@ -46,12 +47,16 @@ Result<BpfObject> BpfObject::twin() const {
   BpfObject object(skeleton);
   const auto& from = skeleton_->maps;
   const auto& to = skeleton->maps;
-  const std::array<std::pair<bpf_map*, bpf_map*>, 6> shared{{{to.uplinks, from.uplinks},
-                                                             {to.sessions, from.sessions},
-                                                             {to.windows, from.windows},
-                                                             {to.xsks, from.xsks},
-                                                             {to.counters, from.counters},
-                                                             {to.session_counters, from.session_counters}}};
+  const std::array<std::pair<bpf_map*, bpf_map*>, 10> shared{{{to.uplinks, from.uplinks},
+                                                              {to.sessions, from.sessions},
+                                                              {to.windows, from.windows},
+                                                              {to.xsks, from.xsks},
+                                                              {to.counters, from.counters},
+                                                              {to.session_counters, from.session_counters},
+                                                              {to.shield, from.shield},
+                                                              {to.calls, from.calls},
+                                                              {to.sources, from.sources},
+                                                              {to.unproven, from.unproven}}};
   for (const auto& [map, original] : shared)
     if (const int code = bpf_map__reuse_fd(map, bpf_map__fd(original)); code != 0)
       return std::unexpected(log.error(std::string("sharing the map ") + bpf_map__name(map), code));
@@ -75,7 +80,11 @@ BpfMapFds BpfObject::maps() const {
           .windows = bpf_map__fd(maps.windows),
           .xsks = bpf_map__fd(maps.xsks),
           .counters = bpf_map__fd(maps.counters),
-          .session_counters = bpf_map__fd(maps.session_counters)};
+          .session_counters = bpf_map__fd(maps.session_counters),
+          .shield = bpf_map__fd(maps.shield),
+          .calls = bpf_map__fd(maps.calls),
+          .sources = bpf_map__fd(maps.sources),
+          .unproven = bpf_map__fd(maps.unproven)};
 }
 
 }  // namespace centipede

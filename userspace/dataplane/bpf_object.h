@@ -17,6 +17,7 @@ namespace centipede {
 struct BpfMapSizes {
   uint32_t window_words = 0;
   uint32_t max_sessions = 0;
+  uint32_t max_calls = 0;
   uint32_t xsk_slots = 0;
 };
 
@@ -27,6 +28,10 @@ struct BpfMapFds {
   int xsks = -1;
   int counters = -1;
   int session_counters = -1;
+  int shield = -1;
+  int calls = -1;
+  int sources = -1;
+  int unproven = -1;
 };
 
 inline constexpr const char* xdp_program_name = "centipede_xdp";

@@ -16,7 +16,11 @@
 #include "dataplane/mailbox.h"
 #include "dataplane/netlink.h"
 #include "dataplane/plan.h"
+#include "dataplane/preshared_key_files.h"
 #include "dataplane/receive_sessions.h"
+#include "dataplane/shield.h"
+#include "dataplane/state_file.h"
+#include "dataplane/state_writer.h"
 #include "dataplane/tally.h"
 #include "dataplane/tun.h"
 #include "dataplane/uplinks.h"
@@ -52,6 +56,15 @@ constexpr uint64_t wake_token = 1;
 constexpr uint64_t netlink_token = 2;
 constexpr uint64_t control_socket_token = 3;  // + uplink id, + generation << 8
 constexpr uint64_t handshake_socket_token = control_socket_token + CP_MAX_UPLINKS;
+
+// The first reservation of timestamps has to be on the disk before the first call leaves; a disk that takes longer has
+// to be lived with.
+constexpr Duration first_save_patience = seconds(1);
+
+class KeyFiles : public control::PresharedKeySource {
+ public:
+  std::optional<crypto::SecretKey> read(const std::string& path) override { return read_preshared_key(path); }
+};
 
 class SystemRandomness : public control::Randomness {
  public:
@@ -129,10 +142,10 @@ class Daemon::Impl {
   void carry_out(control::SessionAdded& added);
   void carry_out(control::SessionRemoved& removed);
   void carry_out(control::ForwardingChanged&) { plan_stale_ = true; }
-  void carry_out(control::CallStarted&) {}
-  void carry_out(control::CallEnded&) {}
-  void carry_out(control::ShieldChanged&) {}
-  void carry_out(control::TimestampsChanged&) {}
+  void carry_out(control::CallStarted& call) { shield_->call_started(call.sid); }
+  void carry_out(control::CallEnded& call) { shield_->call_ended(call.sid); }
+  void carry_out(control::ShieldChanged&) { shield_->set_secrets(controller_->shield()); }
+  void carry_out(control::TimestampsChanged&);
   void carry_out(control::Event& event);
   void publish_plan();
   Result<void> interface_present();
@@ -148,6 +161,9 @@ class Daemon::Impl {
   std::atomic<bool> stopping_{false};
   std::atomic<bool> worker_lost_{false};
   SystemRandomness randomness_;
+  KeyFiles key_files_;
+  std::unique_ptr<StateWriter> state_writer_;
+  bool timestamps_saved_ = false;
 
   // Destroyed from the bottom up: workers first, then what they borrow.
   std::optional<ControlMailbox> mailbox_;
@@ -159,6 +175,7 @@ class Daemon::Impl {
   std::optional<Netlink> netlink_;
   std::unique_ptr<control::Controller> controller_;
   std::unique_ptr<ReceiveSessions> sessions_;
+  std::unique_ptr<Shield> shield_;
   std::unique_ptr<Uplinks> uplinks_;
   PlanBoard board_;
   std::optional<Uring> ring_;
@@ -209,6 +226,7 @@ Result<void> Daemon::Impl::start_xdp() {
     auto program = XdpProgram::load({.tunnel = config_.name,
                                      .window_words = words,
                                      .max_sessions = max_sessions,
+                                     .max_calls = max_sessions,
                                      .xsk_slots = CP_MAX_UPLINKS * CP_MAX_QUEUES * workers_wanted_});
     if (program) {
       program_ = std::move(*program);
@@ -243,15 +261,26 @@ Result<void> Daemon::Impl::start_tun() {
 }
 
 Result<void> Daemon::Impl::start_controller() {
+  const crypto::PublicKey& own_key = config_.identity.public_key();
+  const std::string path = state_path(config_.state_directory, config_.name);
+  const OpenedState opened = open_state(path, own_key);
+  if (!opened.warning.empty()) log::warning("{}", opened.warning);
+  state_writer_ = std::make_unique<StateWriter>(path, own_key);
+
   control::Settings settings{.identity = config_.identity.clone(), .workers = workers_wanted_};
   settings.params = {.lanes = static_cast<uint8_t>(workers_wanted_),
                      .window_bits = static_cast<uint8_t>(config_.window_bits),
                      .heartbeat_ms = config_.heartbeat_ms,
                      .mtu = static_cast<uint16_t>(mtu_)};
   settings.timing.heartbeat_interval = milliseconds(config_.heartbeat_ms);
-  controller_ = std::make_unique<control::Controller>(std::move(settings), randomness_);
+  settings.timing.rekey_after = seconds(config_.rekey_seconds);
+  settings.timestamp_floor_ns = opened.state.sent_limit_ns;
+  shield_ = std::make_unique<Shield>(program_.get(), settings.gate);
+  controller_ = std::make_unique<control::Controller>(std::move(settings), randomness_, &key_files_);
   for (control::PeerSettings& peer : config_.peers) {
     const std::string name = peer.name;
+    const auto known = std::ranges::find(opened.state.peers, peer.public_key, &AcceptedTimestamp::peer);
+    if (known != opened.state.peers.end()) peer.accepted_timestamp_ns = known->accepted_ns;
     if (auto added = controller_->add_peer(std::move(peer), read_clocks()); !added) {
       return fail("peer " + name + ": " + added.error().text);
     }
@@ -439,6 +468,7 @@ void Daemon::Impl::carry_out_actions() {
     std::visit([this](auto& one) { carry_out(one); }, action);
   }
   if (sessions_->retry()) plan_stale_ = true;
+  shield_->set_sessions_complete(sessions_->all_listed());
   if (plan_stale_) publish_plan();
 }
 
@@ -455,12 +485,24 @@ void Daemon::Impl::carry_out(control::SessionAdded& added) {
   if (!sessions_->add(added.peer, added.session)) {
     log::warning("no window memory for a session of peer {} now; it receives as soon as there is", added.peer);
   }
+  // Before its peer learns of it.
+  if (!sessions_->all_listed()) shield_->set_sessions_complete(false);
 }
 
 void Daemon::Impl::carry_out(control::SessionRemoved& removed) {
   plan_stale_ = true;
   sessions_->collect_counters(controller_->forwarding());
   sessions_->remove(removed.local_sid);
+}
+
+void Daemon::Impl::carry_out(control::TimestampsChanged&) {
+  control::Timestamps kept = controller_->timestamps();
+  SavedState state{.sent_limit_ns = kept.sent_limit_ns};
+  for (const auto& [peer, accepted_ns] : kept.accepted)
+    state.peers.push_back({peer, accepted_ns});
+  if (std::exchange(timestamps_saved_, true)) return state_writer_->save(std::move(state));
+  if (!state_writer_->save_now(std::move(state), first_save_patience))
+    log::warning("{} is not written yet; calls go out nevertheless", state_path(config_.state_directory, config_.name));
 }
 
 void Daemon::Impl::carry_out(control::Event& event) {

@@ -57,6 +57,7 @@ bool ReceiveSessions::add(control::PeerId peer, const std::shared_ptr<crypto::Se
       free_slots_.pop_back();
     }
   }
+  if (row.slot == no_slot) ++unlisted_;
   rows_.insert_or_assign(sid, std::move(row));
   return true;
 }
@@ -75,6 +76,8 @@ void ReceiveSessions::remove(wire::SessionId sid) {
   if (found->second.slot != no_slot) {
     program_->erase_session(sid);
     free_slots_.push_back(found->second.slot);
+  } else {
+    --unlisted_;
   }
   rows_.erase(found);
 }

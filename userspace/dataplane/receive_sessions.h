@@ -36,6 +36,8 @@ class ReceiveSessions {
   bool retry();
 
   [[nodiscard]] std::vector<ReceiveEntry> entries() const;
+  // Whether all of them are in the `sessions` BPF map.
+  [[nodiscard]] bool all_listed() const { return waiting_.empty() && unlisted_ == 0; }
 
   // Adds what XDP has dropped since the last call to PathCounters::dropped_early of the peers' paths.
   void collect_counters(const control::Forwarding& forwarding);
@@ -54,6 +56,7 @@ class ReceiveSessions {
   Limits limits_;
   std::vector<uint32_t> free_slots_;
   std::unordered_map<wire::SessionId, Row> rows_;
+  size_t unlisted_ = 0;  // of rows_
   std::vector<control::ReceiveSession> waiting_;
 };
 

@@ -9,6 +9,7 @@
 #include "base/address.h"
 #include "control/settings.h"
 #include "crypto/keys.h"
+#include "dataplane/state_file.h"
 
 namespace centipede {
 
@@ -31,6 +32,7 @@ struct TunnelConfig {
   unsigned heartbeat_ms = 250;  // on an active path
   bool routes = true;           // add routes for the peers' allowed IPs
   std::vector<control::PeerSettings> peers;
+  std::string state_directory{default_state_directory};  // what must outlive the process (state_file.h)
 };
 
 }  // namespace centipede

@@ -38,8 +38,10 @@ Result<Row> sum_over_cpus(int map_fd, uint32_t key, const char* attempt) {
 }  // namespace
 
 Result<std::unique_ptr<XdpProgram>> XdpProgram::load(const XdpSettings& settings) {
-  auto object = BpfObject::load(
-      {.window_words = settings.window_words, .max_sessions = settings.max_sessions, .xsk_slots = settings.xsk_slots});
+  auto object = BpfObject::load({.window_words = settings.window_words,
+                                 .max_sessions = settings.max_sessions,
+                                 .max_calls = settings.max_calls,
+                                 .xsk_slots = settings.xsk_slots});
   if (!object) return std::unexpected(object.error());
   std::unique_ptr<XdpProgram> program(new XdpProgram(std::move(*object)));
   if (auto mapped = program->map_windows(settings.window_words); !mapped) return std::unexpected(mapped.error());
@@ -68,12 +70,16 @@ Result<void> XdpProgram::pin(const std::string& tunnel) {
   if (!pins) return std::unexpected(pins.error());
   pins_.emplace(std::move(*pins));
   const BpfMapFds maps = object_.maps();
-  const std::array<std::pair<const char*, int>, 6> named{{{"uplinks", maps.uplinks},
+  // Not the shield: it holds secrets.
+  const std::array<std::pair<const char*, int>, 9> named{{{"uplinks", maps.uplinks},
                                                           {"sessions", maps.sessions},
                                                           {"windows", maps.windows},
                                                           {"xsks", maps.xsks},
                                                           {"counters", maps.counters},
-                                                          {"session_counters", maps.session_counters}}};
+                                                          {"session_counters", maps.session_counters},
+                                                          {"calls", maps.calls},
+                                                          {"sources", maps.sources},
+                                                          {"unproven", maps.unproven}}};
   for (const auto& [name, fd] : named)
     if (auto pinned = pins_->pin_map(name, fd); !pinned) return pinned;
   return {};
@@ -104,6 +110,24 @@ Result<void> XdpProgram::put_session(uint64_t sid, const cp_session& session) {
 
 void XdpProgram::erase_session(uint64_t sid) {
   (void)bpf_map_delete_elem(object_.maps().sessions, &sid);
+}
+
+Result<void> XdpProgram::put_shield(const cp_shield& shield) {
+  const uint32_t key = 0;
+  if (const int code = bpf_map_update_elem(object_.maps().shield, &key, &shield, BPF_ANY); code != 0)
+    return fail_system("writing the shield's keys and rates", -code);
+  return {};
+}
+
+Result<void> XdpProgram::put_call(uint64_t sid) {
+  const uint32_t value = 0;
+  if (const int code = bpf_map_update_elem(object_.maps().calls, &sid, &value, BPF_ANY); code != 0)
+    return fail_system("putting a call into the map of calls", -code);
+  return {};
+}
+
+void XdpProgram::erase_call(uint64_t sid) {
+  (void)bpf_map_delete_elem(object_.maps().calls, &sid);
 }
 
 Result<cp_counters> XdpProgram::counters(uint32_t uplink_index) const {

@@ -1,7 +1,8 @@
-// The XDP program of one tunnel with its maps: loads it, pins the maps, maps the replay windows into memory, attaches
-// it to devices and reads its counters. Where bpffs is not to be had the maps stay unpinned and pin_problem() says why.
-// Ownership: maps and memory live as long as this object; windows() must not be used after it.
-// Threading: the control thread alone, except windows(), whose words any worker may read and compare-and-swap.
+// The XDP program of one tunnel with its maps: loads it, pins the maps but the one that holds secrets, maps the replay
+// windows into memory, attaches it to devices and reads its counters. Where bpffs is not to be had the maps stay
+// unpinned and pin_problem() says why. Ownership: maps and memory live as long as this object; windows() must not be
+// used after it. Threading: the control thread alone, except windows(), whose words any worker may read and
+// compare-and-swap.
 #pragma once
 
 #include <centipede/abi.h>
@@ -23,6 +24,7 @@ struct XdpSettings {
   std::string tunnel = "cp0";
   uint32_t window_words = 0;     // of all sessions and lanes together
   uint32_t max_sessions = 1024;  // also the number of session counter slots
+  uint32_t max_calls = 1024;     // initiations under way
   uint32_t xsk_slots = 0;        // sum over the uplinks of queues * workers
 };
 
@@ -43,6 +45,12 @@ class XdpProgram {
   // The caller zeroes the session's windows, and its counters (clear_session_counters), before it puts the session in.
   [[nodiscard]] Result<void> put_session(uint64_t sid, const cp_session& session);
   void erase_session(uint64_t sid);
+
+  // Before the first one, every handshake datagram passes. Both secrets count at once, so neither may be left zero.
+  [[nodiscard]] Result<void> put_shield(const cp_shield& shield);
+  // An initiation of ours under way.
+  [[nodiscard]] Result<void> put_call(uint64_t sid);
+  void erase_call(uint64_t sid);
 
   // Summed over the CPUs. Row CP_MAX_UPLINKS: frames from devices that are no uplink.
   [[nodiscard]] Result<cp_counters> counters(uint32_t uplink_index) const;

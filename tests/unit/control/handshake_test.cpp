@@ -368,6 +368,49 @@ TEST(Handshake, CallsAtTheSameInstantAreSettledByRankWithoutWaiting) {
   }
 }
 
+TEST(Handshake, EqualTimestampsAreSettledByTheHigherKey) {
+  Network network;
+  std::array<uint64_t, 2> timestamps{};
+  network.on_packet = [&](Packet& packet) {
+    if (packet.is_initiation() && timestamps[packet.from] == 0) {
+      const auto opened = crypto::OpenedInitiation::open(identity(1 - packet.from), packet.bytes);
+      timestamps[packet.from] = opened->claimed_timestamp_ns();
+    }
+    return true;
+  };
+  connect_two(network, true, true);
+  network.run_for(milliseconds(40));
+  ASSERT_TRUE(network.agreed());
+  ASSERT_EQ(timestamps[0], timestamps[1]);
+  const size_t higher = identity(0).public_key() < identity(1).public_key() ? 1 : 0;
+  EXPECT_TRUE(network.logged(higher, "from our call"));
+  EXPECT_TRUE(network.logged(1 - higher, "from the peer's call"));
+  const auto session = network.session(0);
+  network.run_for(seconds(20));
+  EXPECT_EQ(network.session(0), session);
+}
+
+TEST(Handshake, MessagesReflectedToTheirSenderAreSilence) {
+  Network network;
+  std::vector<Packet> messages;
+  network.on_packet = [&](Packet& packet) {
+    if (!packet.is_control_lane()) messages.push_back(packet);
+    return true;
+  };
+  connect_two(network, true, false);
+  network.run_for(seconds(1));
+  ASSERT_EQ(messages.size(), 2U);
+  network.record = true;
+  for (Packet message : messages) {
+    std::swap(message.source, message.destination);
+    network.deliver(message);
+  }
+  EXPECT_TRUE(network.sent.empty());
+  EXPECT_EQ(network.controller(0).counters().bad_mac1, 1U);
+  EXPECT_EQ(network.controller(1).counters().unexpected_response, 1U);
+  EXPECT_TRUE(network.agreed());
+}
+
 class Simultaneous : public testing::TestWithParam<uint64_t> {};
 
 TEST_P(Simultaneous, InitiationsConvergeOnOneSession2500Times) {

@@ -381,6 +381,40 @@ TEST(Path, BackupPrefersUnmeteredThenPriority) {
   EXPECT_EQ(sending_to(network, 0), std::set<std::string>{"10.2.0.2:5820"});
 }
 
+TEST(Path, OnePathThatIsTamperedWithHarmsNoOther) {
+  Network network;
+  network.add_host();
+  network.add_host();
+  for (const UplinkId id : {UplinkId{0}, UplinkId{1}}) {
+    network.set_uplink(0, id, {"10." + std::to_string(id + 1) + ".0.1"});
+    network.set_uplink(1, id, {"10." + std::to_string(id + 1) + ".0.2"});
+  }
+  network.add_peer(1, 0, {});
+  network.add_peer(0, 1, {at("10.1.0.2"), at("10.2.0.2")});
+  network.run_for(seconds(2));
+  ASSERT_TRUE(network.agreed());
+  const auto session = network.session(0);
+  // Every packet from or to 10.1.0.x has one byte changed from now on.
+  network.on_packet = [&](Packet& packet) {
+    const auto hostile = [](const Endpoint& end) { return end.address.text().starts_with("10.1."); };
+    if (hostile(packet.source) || hostile(packet.destination))
+      packet.bytes[network.random.below(packet.bytes.size())] ^= 0x40;
+    return true;
+  };
+  network.run_for(seconds(60));
+  EXPECT_EQ(network.session(0), session);
+  for (const size_t host : {0, 1}) {
+    const PeerStatus status = network.status(host);
+    for (const PathStatus& path : status.paths) {
+      const bool honest = path.local.text().starts_with("10.2.") && path.remote.address.text().starts_with("10.2.");
+      EXPECT_EQ(path.state == PathState::active, honest) << path.remote.text();
+      EXPECT_EQ(path.sending, honest) << path.remote.text();
+    }
+  }
+  network.run_for(seconds(600));  // over five replacements of the session
+  EXPECT_TRUE(network.agreed());
+}
+
 TEST(Path, UnvalidatedPathNeverCarriesData) {
   Network network;
   network.on_packet = [](Packet& packet) { return !(packet.from == 1 && packet.is_control_lane()); };

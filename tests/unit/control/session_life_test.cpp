@@ -60,6 +60,39 @@ TEST(SessionLife, ManyPacketsBringRekeyingForward) {
   EXPECT_TRUE(network.run_until([&] { return network.session(0) != first && network.agreed(); }, seconds(1)));
 }
 
+TEST(SessionLife, ManyFailedTagsBringRekeyingForwardOnEitherSide) {
+  for (const size_t side : {0, 1}) {
+    Timing timing;
+    timing.rekey_after_failed_tags = 1000;
+    Network network(1, timing);
+    connect_two(network, true, false);
+    ASSERT_TRUE(network.run_until([&] { return network.agreed(); }));
+    network.run_for(seconds(5));  // an answer holds one's own call back for a moment
+    const auto first = network.session(0);
+    network.session(side)->count_failed_tags(999);
+    network.run_for(seconds(1));
+    EXPECT_EQ(network.session(0), first);
+    network.session(side)->count_failed_tags(1);
+    EXPECT_TRUE(network.run_until([&] { return network.session(0) != first && network.agreed(); }, seconds(1)));
+  }
+}
+
+TEST(SessionLife, TooManyFailedTagsEndTheKeyAtOnce) {
+  Timing timing;
+  timing.drop_after_failed_tags = 1000;
+  Network network(1, timing);
+  connect_two(network, true, false);
+  ASSERT_TRUE(network.run_until([&] { return network.agreed(); }));
+  network.run_for(seconds(5));
+  const auto first = network.session(1);
+  network.on_packet = [](Packet& packet) { return packet.is_control_lane(); };  // nothing to replace it with
+  first->count_failed_tags(1000);
+  EXPECT_TRUE(network.run_until([&] { return network.session(1) == nullptr; }, milliseconds(300)));
+  EXPECT_FALSE(network.hosts[1]->receivable.contains(first->local_sid()));
+  network.on_packet = nullptr;
+  EXPECT_TRUE(network.run_until([&] { return network.agreed(); }, seconds(5)));
+}
+
 TEST(SessionLife, ResponderTakesOverWhenTheCallerDoesNotRekey) {
   Network network;
   connect_two(network, true, true);

@@ -193,6 +193,26 @@ TEST_F(PipelineTest, copies_racing_on_two_workers_are_delivered_exactly_once_ove
   EXPECT_EQ(tallies[0].bad_tag + tallies[1].bad_tag, 0U);
 }
 
+TEST_F(PipelineTest, a_million_replays_deliver_nothing) {
+  constexpr uint64_t packets = 1000;
+  constexpr uint64_t replays = 1000;
+  std::vector<std::vector<uint8_t>> genuine;
+  for (uint64_t counter = 0; counter < packets; ++counter) {
+    genuine.push_back(sealed({static_cast<uint8_t>(counter % 2), counter / 2}, inner));
+    receive(genuine.back());
+  }
+  ASSERT_EQ(counters.delivered, packets);
+  ReceivePipeline pipeline = receiver(0, *aead, counters);
+  for (uint64_t round = 0; round < replays; ++round) {
+    for (auto& datagram : genuine) {
+      const Arrival one = arrival(datagram, 1);
+      pipeline.process(plan, {&one, 1});
+    }
+  }
+  EXPECT_EQ(counters.delivered, packets);
+  EXPECT_EQ(counters.duplicate, packets * replays);
+}
+
 TEST_F(PipelineTest, a_spoofed_inner_source_is_dropped_and_counted) {
   receive(sealed({0, 1}, ip_packet("10.10.0.9", "10.10.0.2", 64)));  // another peer's address
   receive(sealed({0, 2}, ip_packet("10.99.0.1", "10.10.0.2", 64)));  // nobody's

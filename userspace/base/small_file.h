@@ -1,14 +1,13 @@
 // Whole small files: keys and configurations. Threading: any.
 #pragma once
 
-#include <sys/types.h>
-
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/result.h"
 
-namespace centipede::cli {
+namespace centipede {
 
 // A text that is wiped when it goes, for what may hold a key.
 class SecretText {
@@ -38,4 +37,4 @@ Result<SmallFile> read_small_file(const std::string& path, size_t limit);
 // A new file of mode 0600. EEXIST when there is one already: a key is never overwritten.
 Result<void> write_new_secret_file(const std::string& path, std::string_view content);
 
-}  // namespace centipede::cli
+}  // namespace centipede

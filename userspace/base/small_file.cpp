@@ -1,13 +1,14 @@
-#include "cli/small_file.h"
+#include "base/small_file.h"
 
 #include <fcntl.h>
-#include <sodium.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstring>
+
 #include "base/file_descriptor.h"
 
-namespace centipede::cli {
+namespace centipede {
 
 SecretText::SecretText(SecretText&& other) noexcept : text_(std::move(other.text_)) {
   other.wipe();  // a short text lies inside the object that it was moved from
@@ -25,7 +26,7 @@ SecretText& SecretText::operator=(SecretText&& other) noexcept {
 void SecretText::wipe() {
   // The whole capacity: a moved-from short text has size 0 and its old characters.
   text_.resize(text_.capacity());
-  sodium_memzero(text_.data(), text_.size());
+  explicit_bzero(text_.data(), text_.size());
   text_.clear();
 }
 
@@ -76,4 +77,4 @@ Result<void> write_new_secret_file(const std::string& path, std::string_view con
   return {};
 }
 
-}  // namespace centipede::cli
+}  // namespace centipede

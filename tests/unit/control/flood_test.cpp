@@ -1,0 +1,190 @@
+// A host under a flood, seen from outside: whole controllers, one of them called from everywhere.
+#include <gtest/gtest.h>
+
+#include "network.h"
+
+namespace centipede::control::test {
+namespace {
+
+// Initiations with a right mac1 and nothing else, from made-up sources.
+class Flood {
+ public:
+  explicit Flood(size_t target) : keys_(crypto::receiver_keys(identity(target).public_key())) {}
+  Packet next(const std::string& destination) {
+    Packet packet{.from = 0, .source = {}, .destination = at(destination), .bytes = std::vector<uint8_t>(216)};
+    random_.fill(packet.bytes);
+    std::fill_n(packet.bytes.begin(), 8, uint8_t{0});
+    packet.bytes[0] = CP_CONTROL_BIT | CP_TYPE_INITIATION;
+    packet.bytes[1] = CP_PROTOCOL_VERSION;
+    crypto::write_mac1(keys_, packet.bytes);
+    std::fill_n(packet.bytes.end() - CP_MAC_SIZE, CP_MAC_SIZE, uint8_t{0});
+    uint8_t address[4];
+    random_.fill(address);
+    address[0] = 198;
+    packet.source = {IpAddress::v4(address), static_cast<uint16_t>(1024 + random_.below(60'000))};
+    return packet;
+  }
+
+ private:
+  crypto::ReceiverKeys keys_;
+  SeededRandomness random_{99};
+};
+
+bool is_cookie(const Packet& packet) {
+  return packet.is(CP_TYPE_COOKIE);
+}
+
+TEST(FloodOfInitiations, AGenuineCallTakesOneRoundTripMore) {
+  Network network;
+  network.gate.unproven_period = seconds(3600);  // whatever room there is, the flood has it
+  Flood flood(1);
+  network.add_host();
+  network.add_host();
+  network.set_uplink(0, 0, {"10.1.0.1"});
+  network.set_uplink(1, 0, {"10.1.0.2"});
+  network.add_peer(1, 0, {});
+  for (int i = 0; i < 1000; ++i)
+    network.deliver(flood.next("10.1.0.2"));
+  const Instant called = network.now;
+  network.add_peer(0, 1, {at("10.1.0.2")});
+  ASSERT_TRUE(network.run_until([&] { return network.agreed(); }, seconds(2)));
+  EXPECT_EQ(network.now - called, 5 * network.delay) << "call, cookie, call, response, confirmation";
+  EXPECT_EQ(network.controller(0).counters().cookies_accepted, 1U);
+}
+
+TEST(FloodOfInitiations, EachPathGetsACookieOfItsOwn) {
+  Network network;
+  network.gate.unproven_burst = 1;
+  network.gate.unproven_period = seconds(3600);
+  network.add_host();
+  network.add_host();
+  network.set_uplink(0, 0, {"10.1.0.1"});
+  network.set_uplink(0, 1, {"10.2.0.1"});
+  network.set_uplink(1, 0, {"10.1.0.2"});
+  network.set_uplink(1, 1, {"10.2.0.2"});
+  network.deliver(Flood(1).next("10.1.0.2"));
+  network.add_peer(1, 0, {});
+  network.add_peer(0, 1, {at("10.1.0.2"), at("10.2.0.2")});
+  network.run_for(milliseconds(300));
+  EXPECT_TRUE(network.agreed());
+  EXPECT_EQ(network.controller(0).counters().cookies_accepted, 4U);
+  EXPECT_EQ(network.controller(0).counters().initiations_sent, 8U);
+  // The next call carries the cookies from the start: no further challenge.
+  network.run_for(seconds(115));
+  const uint64_t before = network.controller(1).counters().cookies_sent;
+  network.run_for(seconds(4));
+  EXPECT_EQ(network.controller(1).counters().cookies_sent, before);
+}
+
+TEST(FloodOfInitiations, Over100000MadeUpSourcesNothingIsAmplified) {
+  Network network;
+  network.record = true;
+  network.add_host();
+  network.add_host();
+  network.set_uplink(1, 0, {"10.1.0.2"});
+  network.add_peer(1, 0, {});
+  Flood flood(1);
+  std::map<Endpoint, size_t> sent_to;
+  uint64_t in = 0;
+  uint64_t out = 0;
+  for (int i = 0; i < 100'000; ++i) {
+    const Packet forged = flood.next("10.1.0.2");
+    in += forged.bytes.size();
+    network.sent.clear();
+    network.deliver(forged);
+    for (const Packet& answer : network.sent) {
+      out += answer.bytes.size();
+      EXPECT_EQ(answer.destination, forged.source);
+      EXPECT_TRUE(is_cookie(answer));
+      EXPECT_LE(answer.bytes.size(), forged.bytes.size());
+    }
+    EXPECT_LE(network.sent.size(), 1U);
+  }
+  EXPECT_GT(out, 0U);
+  const double amplification = static_cast<double>(out) / static_cast<double>(in);
+  EXPECT_LE(amplification, 1.0);
+  RecordProperty("amplification", std::to_string(amplification));
+  EXPECT_TRUE(network.hosts[1]->receivable.empty());
+  EXPECT_EQ(network.controller(1).counters().bad_box + network.controller(1).counters().bad_ephemeral,
+            network.gate.unproven_burst);
+}
+
+// Whoever answers calls with cookies that are not the peer's, or the peer's to somebody else.
+TEST(Cookie, ForgedOrMisdirectedOnesChangeNothing) {
+  Network network;
+  Packet call;
+  network.on_packet = [&](Packet& packet) {
+    if (packet.is_initiation()) call = packet;
+    return !packet.is_response();
+  };
+  connect_two(network, true, false);
+  network.run_for(milliseconds(50));
+  const auto& counters = network.controller(0).counters();
+  const uint64_t calls = counters.initiations_sent;
+  const auto reply = [&](const crypto::ReceiverKeys& keys, const std::string& from) {
+    const auto bytes = crypto::seal_cookie(keys, crypto::Cookie{1, 2, 3}, call.bytes, 77);
+    return Packet{.from = 1, .source = at(from), .destination = call.source, .bytes = {bytes.begin(), bytes.end()}};
+  };
+  network.deliver(reply(identity(2).receiver_keys(), "10.1.0.2"));
+  EXPECT_EQ(counters.bad_cookie, 1U);
+  network.deliver(reply(identity(1).receiver_keys(), "192.0.2.66"));
+  EXPECT_EQ(counters.unexpected_cookie, 1U) << "we called nobody there";
+  Packet stray = reply(identity(1).receiver_keys(), "10.1.0.2");
+  stray.bytes[CP_OFFSET_CALL_SID] ^= 1;
+  network.deliver(stray);
+  EXPECT_EQ(counters.unexpected_cookie, 2U);
+  EXPECT_EQ(counters.initiations_sent, calls);
+  EXPECT_EQ(counters.cookies_accepted, 0U);
+}
+
+TEST(Cookie, RepliesAnswerAtMostABurstOfCalls) {
+  Network network;
+  Packet call;
+  network.on_packet = [&](Packet& packet) {
+    if (packet.is_initiation()) call = packet;
+    return false;
+  };
+  connect_two(network, true, false);
+  const auto& counters = network.controller(0).counters();
+  const uint64_t calls = counters.initiations_sent;
+  for (uint8_t i = 0; i < 200; ++i) {
+    const auto bytes = crypto::seal_cookie(identity(1).receiver_keys(), crypto::Cookie{i, 1}, call.bytes, i);
+    const Packet reply{
+        .from = 1, .source = at("10.1.0.2"), .destination = call.source, .bytes = {bytes.begin(), bytes.end()}};
+    network.deliver(reply);
+    network.deliver(reply);
+  }
+  EXPECT_EQ(counters.cookies_accepted, 400U);
+  EXPECT_EQ(counters.initiations_sent, calls + 16);
+}
+
+TEST(Cookie, IsNotUsedLongerThanItsLife) {
+  Network network;
+  network.gate.unproven_burst = 1;
+  network.gate.unproven_period = seconds(100'000);
+  network.gate.cookie_life = seconds(30);
+  network.add_host();
+  network.add_host();
+  network.set_uplink(0, 0, {"10.1.0.1"});
+  network.set_uplink(1, 0, {"10.1.0.2"});
+  network.deliver(Flood(1).next("10.1.0.2"));
+  network.add_peer(1, 0, {});
+  network.add_peer(0, 1, {at("10.1.0.2")});
+  network.run_for(seconds(1));
+  ASSERT_TRUE(network.agreed());
+  EXPECT_EQ(network.controller(0).counters().cookies_accepted, 1U);
+  std::vector<bool> proven;
+  network.on_packet = [&](Packet& packet) {
+    if (packet.is_initiation() && packet.from == 0)
+      proven.push_back(
+          std::any_of(packet.bytes.end() - CP_MAC_SIZE, packet.bytes.end(), [](uint8_t byte) { return byte != 0; }));
+    return true;
+  };
+  ASSERT_TRUE(network.run_until([&] { return network.controller(0).counters().cookies_accepted > 1; }, seconds(125)));
+  EXPECT_EQ(proven, (std::vector{false, true})) << "an old cookie is no better than none";
+  network.run_for(seconds(1));
+  EXPECT_TRUE(network.agreed());
+}
+
+}  // namespace
+}  // namespace centipede::control::test

@@ -1,0 +1,65 @@
+#include "dataplane/shield.h"
+
+#include <sodium.h>
+
+#include <cstring>
+
+#include "dataplane/log.h"
+
+namespace centipede {
+namespace {
+
+cp_rate rate_of(Duration period, unsigned burst) {
+  const auto ns = static_cast<uint64_t>(period.count());
+  return {.period_ns = ns, .burst_ns = ns * burst};
+}
+
+}  // namespace
+
+Shield::Shield(XdpProgram* program, const control::GateLimits& limits) : program_(program) {
+  entry_.unproven = rate_of(limits.unproven_period, limits.unproven_burst);
+  entry_.source = rate_of(limits.source_period, limits.source_burst);
+  entry_.flags = CP_SHIELD_ALL_CALLS;
+}
+
+void Shield::set_secrets(const control::ShieldSecrets& secrets) {
+  if (program_ == nullptr) return;
+  static_assert(sizeof entry_.mac1_key == sizeof secrets.keys.mac1);
+  std::memcpy(entry_.mac1_key, secrets.keys.mac1.data(), sizeof entry_.mac1_key);
+  std::memcpy(entry_.cookie_key, secrets.keys.cookie.data(), sizeof entry_.cookie_key);
+  for (size_t i = 0; i < secrets.secrets.size(); ++i)
+    std::memcpy(entry_.secrets[i], secrets.secrets[i].data(), sizeof entry_.secrets[i]);
+  entry_.current = secrets.current;
+  entry_.flags |= CP_SHIELD_ON;
+  publish();
+}
+
+void Shield::set_sessions_complete(bool complete) {
+  set_flag(CP_SHIELD_ALL_SESSIONS, complete);
+}
+
+void Shield::call_started(wire::SessionId sid) {
+  if (program_ == nullptr || program_->put_call(sid)) return;
+  unlisted_calls_.insert(sid);
+  set_flag(CP_SHIELD_ALL_CALLS, false);
+}
+
+void Shield::call_ended(wire::SessionId sid) {
+  if (program_ == nullptr) return;
+  if (unlisted_calls_.erase(sid) == 0) return program_->erase_call(sid);
+  if (unlisted_calls_.empty()) set_flag(CP_SHIELD_ALL_CALLS, true);
+}
+
+void Shield::set_flag(uint32_t flag, bool on) {
+  const uint32_t flags = on ? entry_.flags | flag : entry_.flags & ~flag;
+  if (flags == entry_.flags) return;
+  entry_.flags = flags;
+  if ((entry_.flags & CP_SHIELD_ON) != 0) publish();
+}
+
+void Shield::publish() {
+  if (program_ == nullptr) return;
+  if (const auto put = program_->put_shield(entry_); !put) log::warning("{}", put.error().text);
+}
+
+}  // namespace centipede
