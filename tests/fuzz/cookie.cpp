@@ -5,11 +5,9 @@
 //   3  callers at a gate: who proves an address and who does not, and how many get through
 #include "crypto/cookie.h"
 
-#include <map>
-
-#include "control/controller.h"
 #include "control/gate.h"
 #include "forge.h"
+#include "randomness.h"
 
 namespace centipede::fuzz {
 namespace {
@@ -111,17 +109,6 @@ void check_mac2(Input& input) {
   promise(!crypto::mac2_is_valid(cookie, initiation), "mac2 covers every bit before it");
 }
 
-class Counting final : public control::Randomness {
- public:
-  void fill(Bytes out) override {
-    for (uint8_t& byte : out)
-      byte = static_cast<uint8_t>(++count_ * 0x9d);
-  }
-
- private:
-  uint32_t count_ = 0;
-};
-
 constexpr control::GateLimits limits{.unproven_period = milliseconds(100),
                                      .unproven_burst = 4,
                                      .source_period = milliseconds(200),
@@ -141,7 +128,7 @@ struct Caller {
 };
 
 void check_gate(Input& input) {
-  Counting randomness;
+  SeededRandomness randomness(1);
   control::Gate gate(bob(), limits, randomness);
   const Instant start{seconds(1)};
   Instant now = start;

@@ -10,6 +10,7 @@
 #include "control/controller.h"
 #include "data_traffic.h"
 #include "fuzz.h"
+#include "randomness.h"
 
 namespace centipede::fuzz {
 
@@ -19,24 +20,6 @@ inline constexpr control::UplinkId uplink_count = 3;
 
 // Uplink 2 has IPv6; `version` counts the addresses that an uplink may get one after the other.
 IpAddress address_of(size_t party, control::UplinkId uplink, size_t version);
-
-class SeededRandomness final : public control::Randomness {
- public:
-  explicit SeededRandomness(uint64_t seed) : state_(seed) {}
-  void fill(Bytes out) override {
-    for (uint8_t& byte : out)
-      byte = static_cast<uint8_t>(next() >> 56);
-  }
-
- private:
-  uint64_t next() {  // SplitMix64
-    uint64_t z = state_ += 0x9e3779b97f4a7c15;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-    return z ^ (z >> 31);
-  }
-  uint64_t state_;
-};
 
 struct Datagram {
   Endpoint source;
