@@ -116,8 +116,10 @@ static __always_inline enum cp_verdict judge(struct xdp_md *ctx, const struct cp
 		return CP_VERDICT_FRAGMENT;
 	if (frame.destination_port_be != uplink->port_be)
 		return CP_VERDICT_FOREIGN;
-	if (kind == CP_KIND_MALFORMED || frame.payload_length < CP_DATA_HEADER_SIZE)
+	if (kind == CP_KIND_MALFORMED)
 		return CP_VERDICT_MALFORMED;
+	if (frame.payload_length < CP_DATA_HEADER_SIZE)
+		return CP_VERDICT_NO_MESSAGE;
 
 	payload = data + frame.payload_offset;
 	if (payload + CP_DATA_HEADER_SIZE > end)
@@ -148,6 +150,7 @@ static __always_inline int action_of(enum cp_verdict verdict)
 	case CP_VERDICT_UNKNOWN_SESSION:
 	case CP_VERDICT_BAD_LANE:
 	case CP_VERDICT_BAD_COUNTER:
+	case CP_VERDICT_NO_MESSAGE:
 		return XDP_DROP;
 	default:
 		return XDP_PASS;

@@ -122,11 +122,11 @@ static __noinline enum cp_verdict judge_handshake(struct xdp_md *ctx, const stru
 	case CP_INITIATION_SIZE:
 		if ((const __u8 *)message + CP_INITIATION_SIZE > end ||
 		    message[0] != CP_HEADER_WORD(CP_TYPE_INITIATION))
-			return CP_VERDICT_MALFORMED;
+			return CP_VERDICT_NO_MESSAGE;
 		return judge_initiation(ctx, frame, rules, message);
 	case CP_RESPONSE_SIZE:
 		if ((const __u8 *)message + CP_RESPONSE_SIZE > end || message[0] != CP_HEADER_WORD(CP_TYPE_RESPONSE))
-			return CP_VERDICT_MALFORMED;
+			return CP_VERDICT_NO_MESSAGE;
 		/* The lookup first: it costs a fraction of the hash. */
 		if (!is_called(rules, message))
 			return CP_VERDICT_UNCALLED;
@@ -134,10 +134,10 @@ static __noinline enum cp_verdict judge_handshake(struct xdp_md *ctx, const stru
 									       : CP_VERDICT_BAD_MAC1;
 	case CP_COOKIE_SIZE:
 		if ((const __u8 *)message + CP_COOKIE_SIZE > end || message[0] != CP_HEADER_WORD(CP_TYPE_COOKIE))
-			return CP_VERDICT_MALFORMED;
+			return CP_VERDICT_NO_MESSAGE;
 		return is_called(rules, message) ? CP_VERDICT_HANDSHAKE : CP_VERDICT_UNCALLED;
 	default:
-		return CP_VERDICT_MALFORMED;
+		return CP_VERDICT_NO_MESSAGE;
 	}
 }
 

@@ -57,25 +57,26 @@ CP_ABI_ASSERT(sizeof(struct cp_window_word) == 8, "cp_window_word is 8 bytes");
 
 /* Map `counters`: per-CPU array, key uplink index (row CP_MAX_UPLINKS: frames from a device that is no uplink). */
 struct cp_counters {
-	__u64 redirected;      /* data packet steered into a worker's AF_XDP socket */
-	__u64 duplicate;       /* dropped: a copy of this packet has already been authenticated */
-	__u64 too_old;         /* dropped: older than the replay window */
-	__u64 handshake;       /* passed to the UDP socket: handshake datagram that the shield let through */
-	__u64 bad_mac1;        /* dropped: the sender of a handshake message does not know our public key */
-	__u64 challenged;      /* answered from here with a cookie: initiation above the rate for unproven senders */
-	__u64 source_limited;  /* dropped: initiation above the rate of its (proven) source, or one not to be answered */
-	__u64 uncalled;        /* dropped: response or cookie reply to a call that we are not making */
-	__u64 control;         /* passed to the UDP socket: control lane (heartbeat, close) of a known session */
+	__u64 redirected;     /* data packet steered into a worker's AF_XDP socket */
+	__u64 duplicate;      /* dropped: a copy of this packet has already been authenticated */
+	__u64 too_old;        /* dropped: older than the replay window */
+	__u64 handshake;      /* passed to the UDP socket: handshake datagram that the shield let through */
+	__u64 bad_mac1;       /* dropped: the sender of a handshake message does not know our public key */
+	__u64 challenged;     /* answered from here with a cookie: initiation above the rate for unproven senders */
+	__u64 source_limited; /* dropped: initiation above the rate of its (proven) source, or one not to be answered */
+	__u64 uncalled;       /* dropped: response or cookie reply to a call that we are not making */
+	__u64 control;        /* passed to the UDP socket: control lane (heartbeat, close) of a known session */
 	__u64 unknown_session; /* dropped: session id not in the map, which holds all */
 	__u64 unlisted;        /* passed to the UDP socket: session id not in the map, which does not hold all */
 	__u64 no_socket;       /* passed to the UDP socket: no AF_XDP socket for this queue and worker */
 	__u64 bad_lane;        /* dropped: lane beyond those of the session */
 	__u64 bad_counter;     /* dropped: counter at or above CP_COUNTER_LIMIT */
-	__u64 malformed;       /* passed: our port, but too short or of impossible lengths */
+	__u64 no_message;      /* dropped: our port, but no message of this protocol and version */
+	__u64 malformed;       /* passed: our port, but of impossible lengths */
 	__u64 fragment;        /* passed: IP fragment, which the kernel reassembles for the UDP socket */
 	__u64 foreign;         /* passed: not UDP to our port */
 };
-CP_ABI_ASSERT(sizeof(struct cp_counters) == 136, "cp_counters is 136 bytes");
+CP_ABI_ASSERT(sizeof(struct cp_counters) == 144, "cp_counters is 144 bytes");
 
 /* What the XDP program made of a frame: the members of struct cp_counters, in their order. */
 enum cp_verdict {
@@ -93,6 +94,7 @@ enum cp_verdict {
 	CP_VERDICT_NO_SOCKET,
 	CP_VERDICT_BAD_LANE,
 	CP_VERDICT_BAD_COUNTER,
+	CP_VERDICT_NO_MESSAGE,
 	CP_VERDICT_MALFORMED,
 	CP_VERDICT_FRAGMENT,
 	CP_VERDICT_FOREIGN,

@@ -109,7 +109,8 @@ cp_verdict model_frame(const Shield& shield, std::span<const uint8_t> bytes, std
   if (kind == CP_KIND_FOREIGN) return CP_VERDICT_FOREIGN;
   if (kind == CP_KIND_FRAGMENT) return CP_VERDICT_FRAGMENT;
   if (cp_host16(frame.destination_port_be) != tunnel_port) return CP_VERDICT_FOREIGN;
-  if (kind == CP_KIND_MALFORMED || frame.payload_length < CP_DATA_HEADER_SIZE) return CP_VERDICT_MALFORMED;
+  if (kind == CP_KIND_MALFORMED) return CP_VERDICT_MALFORMED;
+  if (frame.payload_length < CP_DATA_HEADER_SIZE) return CP_VERDICT_NO_MESSAGE;
   EXPECT_LE(size_t{frame.payload_offset} + frame.payload_length, bytes.size());
   const uint8_t* payload = bytes.data() + frame.payload_offset;
   if ((payload[0] & CP_CONTROL_BIT) != 0) return handshake_verdict(shield, bytes, frame);

@@ -28,9 +28,9 @@ inline constexpr uint32_t uplink_index = 5;
 inline constexpr uint32_t counter_slot = 2;
 
 inline constexpr std::array<const char*, CP_VERDICTS> verdict_names{
-    "redirected",     "duplicate",   "too_old",   "handshake",       "bad_mac1", "challenged",
-    "source_limited", "uncalled",    "control",   "unknown_session", "unlisted", "no_socket",
-    "bad_lane",       "bad_counter", "malformed", "fragment",        "foreign"};
+    "redirected",     "duplicate",   "too_old",    "handshake",       "bad_mac1", "challenged",
+    "source_limited", "uncalled",    "control",    "unknown_session", "unlisted", "no_socket",
+    "bad_lane",       "bad_counter", "no_message", "malformed",       "fragment", "foreign"};
 
 // What becomes of a frame with this verdict, by include/centipede/abi.h.
 inline int action_of(cp_verdict verdict) {
@@ -47,6 +47,7 @@ inline int action_of(cp_verdict verdict) {
     case CP_VERDICT_UNKNOWN_SESSION:
     case CP_VERDICT_BAD_LANE:
     case CP_VERDICT_BAD_COUNTER:
+    case CP_VERDICT_NO_MESSAGE:
       return XDP_DROP;
     default:
       return XDP_PASS;

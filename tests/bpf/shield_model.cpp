@@ -202,7 +202,7 @@ cp_verdict handshake_verdict(const Shield& shield, std::span<const uint8_t> fram
     if (!called()) return CP_VERDICT_UNCALLED;
     return has_mac1(shield, message) ? CP_VERDICT_HANDSHAKE : CP_VERDICT_BAD_MAC1;
   }
-  if (message.size() != CP_INITIATION_SIZE || !header_is(message, CP_TYPE_INITIATION)) return CP_VERDICT_MALFORMED;
+  if (message.size() != CP_INITIATION_SIZE || !header_is(message, CP_TYPE_INITIATION)) return CP_VERDICT_NO_MESSAGE;
   if (!has_mac1(shield, message)) return CP_VERDICT_BAD_MAC1;
   if (has_mac2(shield, message, sender_of(frame)))
     return shield.source.period_ns == 0 ? CP_VERDICT_HANDSHAKE : CP_VERDICT_SOURCE_LIMITED;

@@ -37,21 +37,21 @@ TEST_F(ShieldTest, without_keys_every_handshake_datagram_passes) {
   }
 }
 
-TEST_F(ShieldTest, what_is_no_handshake_message_is_malformed) {
+TEST_F(ShieldTest, what_is_no_handshake_message_is_dropped) {
   const Message valid = initiation(shield, our_call);
   for (const int type : {0x80, 0x84, 0xff})
-    expect("type", with(with_byte(valid, 0, static_cast<uint8_t>(type))), XDP_PASS, CP_VERDICT_MALFORMED);
-  expect("a response of an initiation's size", with(with_byte(valid, 0, 0x82)), XDP_PASS, CP_VERDICT_MALFORMED);
+    expect("type", with(with_byte(valid, 0, static_cast<uint8_t>(type))), XDP_DROP, CP_VERDICT_NO_MESSAGE);
+  expect("a response of an initiation's size", with(with_byte(valid, 0, 0x82)), XDP_DROP, CP_VERDICT_NO_MESSAGE);
   for (const int version : {0, 2, 255})
-    expect("version", with(with_byte(valid, 1, static_cast<uint8_t>(version))), XDP_PASS, CP_VERDICT_MALFORMED);
+    expect("version", with(with_byte(valid, 1, static_cast<uint8_t>(version))), XDP_DROP, CP_VERDICT_NO_MESSAGE);
   for (size_t at = 2; at < 8; ++at)
-    expect("padding", with(with_byte(valid, at, 1)), XDP_PASS, CP_VERDICT_MALFORMED);
+    expect("padding", with(with_byte(valid, at, 1)), XDP_DROP, CP_VERDICT_NO_MESSAGE);
   for (size_t size = CP_DATA_HEADER_SIZE; size < 300; ++size) {
-    if (size != CP_INITIATION_SIZE) expect("size", with(with_size(valid, size)), XDP_PASS, CP_VERDICT_MALFORMED);
+    if (size != CP_INITIATION_SIZE) expect("size", with(with_size(valid, size)), XDP_DROP, CP_VERDICT_NO_MESSAGE);
     if (size != CP_RESPONSE_SIZE)
-      expect("size", with(with_size(response(shield, our_call), size)), XDP_PASS, CP_VERDICT_MALFORMED);
+      expect("size", with(with_size(response(shield, our_call), size)), XDP_DROP, CP_VERDICT_NO_MESSAGE);
     if (size != CP_COOKIE_SIZE)
-      expect("size", with(with_size(cookie_reply(our_call), size)), XDP_PASS, CP_VERDICT_MALFORMED);
+      expect("size", with(with_size(cookie_reply(our_call), size)), XDP_DROP, CP_VERDICT_NO_MESSAGE);
   }
 }
 

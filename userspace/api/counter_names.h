@@ -29,8 +29,8 @@ inline constexpr std::array xdp_counters{
     CENTIPEDE_COUNTER(cp_counters, control),        CENTIPEDE_COUNTER(cp_counters, unknown_session),
     CENTIPEDE_COUNTER(cp_counters, unlisted),       CENTIPEDE_COUNTER(cp_counters, no_socket),
     CENTIPEDE_COUNTER(cp_counters, bad_lane),       CENTIPEDE_COUNTER(cp_counters, bad_counter),
-    CENTIPEDE_COUNTER(cp_counters, malformed),      CENTIPEDE_COUNTER(cp_counters, fragment),
-    CENTIPEDE_COUNTER(cp_counters, foreign),
+    CENTIPEDE_COUNTER(cp_counters, no_message),     CENTIPEDE_COUNTER(cp_counters, malformed),
+    CENTIPEDE_COUNTER(cp_counters, fragment),       CENTIPEDE_COUNTER(cp_counters, foreign),
 };
 static_assert(xdp_counters.size() * sizeof(uint64_t) == sizeof(cp_counters), "a counter is missing here");
 

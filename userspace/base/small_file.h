@@ -1,4 +1,4 @@
-// Whole small files: keys and configurations. Threading: any.
+// Whole small files: keys, configurations, saved state. Threading: any.
 #pragma once
 
 #include <string>

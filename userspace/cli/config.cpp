@@ -15,9 +15,9 @@ namespace centipede::cli {
 namespace {
 
 constexpr size_t file_limit = size_t{1} << 20;
-constexpr std::array<std::string_view, 11> interface_keys{"private_key", "private_key_file", "address", "listen_port",
-                                                          "uplinks",     "workers",          "mode",    "mtu",
-                                                          "window",      "heartbeat_ms",     "routes"};
+constexpr std::array<std::string_view, 12> interface_keys{
+    "private_key", "private_key_file", "address",      "listen_port",   "uplinks", "workers", "mode",
+    "mtu",         "window",           "heartbeat_ms", "rekey_seconds", "routes"};
 constexpr std::array<std::string_view, 2> sections{"interface", "peer"};
 
 crypto::Identity read_identity(Section& section, bool& holds_secret) {
@@ -26,7 +26,7 @@ crypto::Identity read_identity(Section& section, bool& holds_secret) {
     section.source().mistake(section.position(), "[interface] has no private_key",
                              "make one with `centipede genkey -o FILE` and name it: private_key_file = \"FILE\"");
   }
-  auto identity = crypto::Identity::from_base64(secret->trimmed());
+  auto identity = crypto::Identity::from_base64(secret->text.trimmed());
   if (!identity) {
     const char* key = section.has("private_key") ? "private_key" : "private_key_file";
     section.source().mistake(section.position(key), std::string(key) + " holds no valid key",
@@ -136,19 +136,10 @@ TunnelConfig read_document(Source& source, toml::table& document, const Resolver
       .mtu = read_mtu(section),
       .window_bits = read_window_bits(section),
       .heartbeat_ms = number("heartbeat_ms", 100, 60000, defaults.heartbeat_ms),
+      .rekey_seconds = number("rekey_seconds", 5, 120, defaults.rekey_seconds),
       .routes = section.boolean("routes").value_or(defaults.routes),
       .peers = read_peers(source, document, own, resolver, holds_secret),
   };
-}
-
-std::string first_line(std::string_view text) {
-  return std::string(text.substr(0, text.find('\n')));
-}
-
-// Messages repeat what the file holds. Control characters would tell a terminal what to do.
-std::string printable(std::string text) {
-  std::ranges::replace_if(text, [](unsigned char c) { return c < 0x20 || c == 0x7f; }, '?');
-  return text;
 }
 
 Result<LoadedConfig> parse_text(std::string_view text, const std::string& path, const Resolver& resolver,
@@ -162,14 +153,14 @@ Result<LoadedConfig> parse_text(std::string_view text, const std::string& path, 
       source.warn_file(path, "it holds a key and is open to other users: chmod 600 " + path);
     }
     if (loaded.tunnel.peers.empty()) source.warn_file(path, "there is no [[peer]]: the tunnel leads nowhere");
-    std::ranges::transform(source.warnings(), std::back_inserter(loaded.warnings), printable);
+    loaded.warnings = std::move(source.warnings());
     return loaded;
   } catch (const toml::parse_error& error) {
-    return fail(printable(source.place(error.source().begin) + ": " + first_line(error.description()) +
-                          "; correct the line (the format is TOML 1.0)"),
+    return fail(source.place(error.source().begin) + ": " + printable(error.description()) +
+                    "; correct the line (the format is TOML 1.0)",
                 EINVAL);
   } catch (const Mistake& mistake) {
-    return fail(printable(mistake.text), EINVAL);
+    return fail(mistake.text, EINVAL);
   }
 }
 

@@ -35,13 +35,16 @@ std::string remedy_for(std::string_view key, std::span<const std::string_view> k
   return all;
 }
 
+bool is_control(char c) {
+  return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
+}
+
 }  // namespace
 
-std::string in_quotes(std::string_view text) {
-  constexpr size_t shown = 60;
+std::string printable(std::string_view text) {
   constexpr std::string_view digits = "0123456789abcdef";
-  std::string out = "\"";
-  for (const char c : text.substr(0, shown)) {
+  std::string out;
+  for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
     if (byte >= 0x20 && byte < 0x7f) {
       out += c;
@@ -49,7 +52,12 @@ std::string in_quotes(std::string_view text) {
       out += {'\\', 'x', digits[byte >> 4], digits[byte & 15]};
     }
   }
-  return out + (text.size() > shown ? "...\"" : "\"");
+  return out;
+}
+
+std::string in_quotes(std::string_view text) {
+  constexpr size_t shown = 60;
+  return "\"" + printable(text.substr(0, shown)) + (text.size() > shown ? "...\"" : "\"");
 }
 
 std::string Source::folder() const {
@@ -148,7 +156,7 @@ std::vector<TextItem> Section::texts(std::string_view key) const {
   return items;
 }
 
-std::optional<SecretText> read_secret(Section& section, const std::string& key, bool& holds_secret) {
+std::optional<FoundSecret> read_secret(Section& section, const std::string& key, bool& holds_secret) {
   constexpr size_t key_file_limit = 4096;
   Source& source = section.source();
   const std::string file_key = key + "_file";
@@ -157,11 +165,11 @@ std::optional<SecretText> read_secret(Section& section, const std::string& key, 
   }
   if (auto inline_secret = section.secret(key)) {
     holds_secret = true;
-    return inline_secret;
+    return FoundSecret{std::move(*inline_secret), {}};
   }
   const auto name = section.text(file_key);
   if (!name) return std::nullopt;
-  if (name->text.empty() || name->text.find('\0') != std::string::npos) {
+  if (name->text.empty() || std::ranges::any_of(name->text, is_control)) {
     source.mistake(name->at, file_key + " is no file name", "name the file that holds the key");
   }
   const std::string path = (std::filesystem::path(source.folder()) / name->text).string();
@@ -170,7 +178,9 @@ std::optional<SecretText> read_secret(Section& section, const std::string& key, 
   if (file->open_to_others) {
     source.warn_file(path, "it holds a key and is open to other users: chmod 600 " + path);
   }
-  return SecretText(std::string(file->content.trimmed()));
+  std::error_code no_folder;  // of the process: the path stays as it is
+  const auto absolute = std::filesystem::absolute(path, no_folder);
+  return FoundSecret{SecretText(std::string(file->content.trimmed())), no_folder ? path : absolute.string()};
 }
 
 }  // namespace centipede::cli

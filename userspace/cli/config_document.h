@@ -74,14 +74,20 @@ class Section {
 void refuse_unknown_keys(const Source& source, const toml::table& table, const std::string& title,
                          std::span<const std::string_view> known);
 
-// A text as it may stand in a message: cut short, with escapes for what is not printable.
+// A text as it may stand in a message: with escapes for what is not printable; in_quotes() cuts it short, too.
+[[nodiscard]] std::string printable(std::string_view text);
 [[nodiscard]] std::string in_quotes(std::string_view text);
 
 // [[peer]] sections into settings; `own` is our key, which no peer may have.
 std::vector<control::PeerSettings> read_peers(Source& source, toml::table& document, const crypto::PublicKey& own,
                                               const Resolver& resolver, bool& holds_secret);
 
+struct FoundSecret {
+  SecretText text;
+  std::string file;  // absolute; empty when the secret stands in the configuration itself
+};
+
 // The value of `key`, or of the file that `key`_file names: 32 bytes in base64. Nothing when neither is there.
-std::optional<SecretText> read_secret(Section& section, const std::string& key, bool& holds_secret);
+std::optional<FoundSecret> read_secret(Section& section, const std::string& key, bool& holds_secret);
 
 }  // namespace centipede::cli

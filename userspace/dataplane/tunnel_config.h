@@ -27,10 +27,11 @@ struct TunnelConfig {
   std::vector<std::string> uplinks;
   unsigned workers = 0;  // 0: one a core
   ReceiveMode mode = ReceiveMode::automatic;
-  unsigned mtu = 0;             // of the interface; 0: from the uplinks' MTUs
-  unsigned window_bits = 15;    // log2 of the packets in a lane's replay window
-  unsigned heartbeat_ms = 250;  // on an active path
-  bool routes = true;           // add routes for the peers' allowed IPs
+  unsigned mtu = 0;              // of the interface; 0: from the uplinks' MTUs
+  unsigned window_bits = 15;     // log2 of the packets in a lane's replay window
+  unsigned heartbeat_ms = 250;   // on an active path
+  unsigned rekey_seconds = 120;  // age at which a session is replaced
+  bool routes = true;            // add routes for the peers' allowed IPs
   std::vector<control::PeerSettings> peers;
   std::string state_directory{default_state_directory};  // what must outlive the process (state_file.h)
 };

@@ -195,6 +195,7 @@ TEST_F(StateWriterTest, a_disk_that_does_not_answer_holds_up_neither_saves_nor_t
     std::condition_variable changed;
     bool answers = false;
     int waiting = 0;
+    std::string content;
   };
   const auto disk = std::make_shared<Disk>();
   const std::weak_ptr<Disk> seen = disk;
@@ -202,11 +203,12 @@ TEST_F(StateWriterTest, a_disk_that_does_not_answer_holds_up_neither_saves_nor_t
   {
     StateWriter writer(
         path_, own_,
-        [disk](const std::string&, std::string_view) -> Result<void> {
+        [disk](const std::string&, std::string_view content) -> Result<void> {
           std::unique_lock lock(disk->mutex);
           ++disk->waiting;
           disk->changed.notify_all();
           disk->changed.wait(lock, [&] { return disk->answers; });
+          disk->content = content;
           return {};
         },
         milliseconds(20));
@@ -223,11 +225,13 @@ TEST_F(StateWriterTest, a_disk_that_does_not_answer_holds_up_neither_saves_nor_t
     disk->answers = true;
     disk->changed.notify_all();
   }
-  // The thread goes when the disk lets it, and with it all that it held.
+  // When the disk lets it, the thread writes what was saved meanwhile, and goes with all that it held.
   const auto deadline = Clock::now() + patience;
   while (seen.use_count() > 1 && Clock::now() < deadline)
     std::this_thread::yield();
-  EXPECT_EQ(seen.use_count(), 1);
+  ASSERT_EQ(seen.use_count(), 1);
+  const std::scoped_lock lock(disk->mutex);
+  EXPECT_EQ(disk->content, format_state(state_of(1000), own_));
 }
 
 TEST_F(StateWriterTest, a_full_disk_keeps_the_old_file_and_is_told_of_once_and_so_is_the_end_of_it) {
