@@ -36,6 +36,7 @@ void Peer::on_uplinks_changed(bool gained, Now now) {
 void Peer::run(Now now) {
   expire(now.monotonic);
   run_paths(now.monotonic);
+  expire(now.monotonic);  // with the path that just went down goes the round-trip time that an old session was kept for
   call_if_needed(now);
   if (choice_.update(settings_.policy, paths_.all(), context_.uplinks, now.monotonic)) changed_ = true;
   deadline_ = compute_deadline(now.monotonic);
