@@ -1,251 +1,129 @@
 #include "scenario.h"
 
 #include <algorithm>
-#include <cstdlib>
+
+#include "build_network.h"
+#include "faults.h"
 
 namespace centipede::sim {
 namespace {
 
-using control::Uplink;
-using control::UplinkId;
-
 constexpr Duration step = milliseconds(100);
 // The longest backoff with its jitter, and a handshake.
 constexpr Duration heal_bound = seconds(38);
+constexpr Duration settling = seconds(5);
+constexpr Duration watched = seconds(5);
+constexpr Duration longest_way = seconds(1);
 
 class Scenario {
  public:
-  explicit Scenario(uint64_t seed) : network_(seed, timing(seed), 2 + seed % 3, 2) {}
+  Scenario(uint64_t seed, Recording recording)
+      : character_(seed),
+        network_(seed, character_.hosts, character_.timing.reject_after, recording == Recording::on),
+        attacker_(network_, seed),
+        faults_(network_) {}
 
   Outcome play() {
-    build();
-    const Instant faults_end = network_.now() + seconds(40 + static_cast<int64_t>(random().below(60)));
-    Instant next_fault = network_.now() + seconds(1);
-    while (network_.now() < faults_end && ledger().violations().empty()) {
-      if (network_.now() >= next_fault) {
-        inject();
-        next_fault = network_.now() + milliseconds(200 + static_cast<int64_t>(random().below(5000)));
-      }
-      advance();
+    network_.watch().set_trusted(!character_.attacked);
+    for (SimNetwork::Link& link : network_.links())
+      faults_.set_quality(link, false);
+    if (character_.attacked) {
+      network_.set_eavesdropper(&attacker_);
+      honest_ = give_links_away(network_, attacker_);
     }
-    make_peace();
+    build_hosts(network_, character_);
+    introduce_peers(network_, character_);
+    suffer();
+    faults_.make_peace();
     Outcome outcome;
     outcome.healed_after = heal();
-    outcome.violations = ledger().violations();
+    if (holds()) outcome.kept_safe = live_in_peace();
+    outcome.violations = network_.violations();
     outcome.transcript = network_.transcript();
-    outcome.sent = ledger().sent();
-    outcome.delivered = ledger().delivered();
+    outcome.sent = network_.ledger().sent();
+    outcome.delivered = network_.ledger().delivered();
+    outcome.attacks = attacker_.deeds();
     return outcome;
   }
 
  private:
-  // Every other seed lives fast, so that rekeying, old age and wiping happen within its minute.
-  static control::Timing timing(uint64_t seed) {
-    control::Timing timing;
-    if (seed % 2 == 0) return timing;
-    timing.rekey_after = seconds(12);
-    timing.reject_after = seconds(20);
-    timing.overlap_min = seconds(2);
-    timing.wipe_after = seconds(45);
-    return timing;
-  }
-
   SimRandom& random() { return network_.random; }
-  Ledger& ledger() { return network_.ledger(); }
-  uint32_t any_host() { return static_cast<uint32_t>(random().below(network_.hosts().size())); }
-  static UplinkId any_uplink(SimRandom& random) { return static_cast<UplinkId>(random.below(2)); }
+  [[nodiscard]] bool holds() { return network_.violations().empty(); }
 
-  static IpAddress v4(uint32_t host, UplinkId uplink, uint8_t generation) {
-    const uint8_t bytes[4] = {10, uplink, generation, static_cast<uint8_t>(host + 1)};
-    return IpAddress::v4(bytes);
-  }
-  static IpAddress v6(uint32_t host, UplinkId uplink, uint8_t generation) {
-    const uint8_t bytes[16] = {0xfd, uplink, generation, 0, 0, 0, 0, 0,
-                               0,    0,      0,          0, 0, 0, 0, static_cast<uint8_t>(host + 1)};
-    return IpAddress::v6(bytes);
-  }
-  static Uplink uplink_of(uint32_t host, UplinkId id, std::vector<IpAddress> addresses) {
-    return {.id = id,
-            .name = "h" + std::to_string(host) + "eth" + std::to_string(id),
-            .usable = true,
-            .addresses = std::move(addresses),
-            .priority = id};
-  }
-  std::vector<Endpoint> home_of(uint32_t host) {
-    std::vector<Endpoint> endpoints;
-    for (UplinkId id = 0; id < 2; ++id) {
-      endpoints.push_back({v4(host, id, 0), sim_port});
-      if (id == 1) endpoints.push_back({v6(host, id, 0), sim_port});
-    }
-    return endpoints;
-  }
-
-  void build() {
-    for (Host& host : network_.hosts()) {
-      host.fixed = host.index < 2;
-      for (UplinkId id = 0; id < 2; ++id) {
-        std::vector<IpAddress> addresses{v4(host.index, id, 0)};
-        if (id == 1) addresses.push_back(v6(host.index, id, 0));
-        network_.set_uplink(host.index, uplink_of(host.index, id, addresses));
+  void suffer() {
+    const Instant end = network_.now() + seconds(40 + static_cast<int64_t>(random().below(60)));
+    Instant next_fault = network_.now() + seconds(1);
+    while (network_.now() < end && holds()) {
+      if (network_.now() >= next_fault) {
+        faults_.inject();
+        next_fault = network_.now() + milliseconds(200 + static_cast<int64_t>(random().below(5000)));
       }
-    }
-    for (const auto& [key, link] : network_.links())
-      quality(key, false);
-    for (const Host& host : network_.hosts()) {
-      for (const Host& peer : network_.hosts()) {
-        if (host.index == peer.index || !(host.fixed || peer.fixed)) continue;
-        const bool calls = peer.fixed || random().chance(30);
-        network_.add_peer(host.index, peer.index, calls ? home_of(peer.index) : std::vector<Endpoint>{});
-        if (random().chance(30)) network_.run_until(network_.now() + milliseconds(random().below(500)));
-      }
+      advance(30);
     }
   }
 
-  void advance() {
+  // Each pair sends a packet, or one does with this probability.
+  void advance(unsigned percent) {
     network_.run_until(network_.now() + step);
-    network_.send_data();
-  }
-
-  void quality(const SimNetwork::LinkKey& key, bool bad) {
-    emulator::LinkSettings settings;
-    settings.delay = milliseconds(1 + random().below(bad ? 300 : 60));
-    settings.jitter = milliseconds(random().below(bad ? 100 : 5));
-    settings.allow_reorder = random().chance(50);
-    if (bad) {
-      settings.loss = static_cast<double>(random().below(60)) / 100;
-      settings.duplicate = random().chance(50) ? 0.2 : 0;
-      settings.reorder = random().chance(50) ? 0.2 : 0;
-      settings.corrupt = random().chance(30) ? 0.1 : 0;
-      settings.corrupt_offset = 8;  // behind the simulation's own number
-      settings.down = random().chance(25);
-    }
-    network_.configure(key, settings);
-  }
-
-  void inject() {
-    const uint64_t dice = random().below(100);
-    if (dice < 35)
-      worsen_links();
-    else if (dice < 50)
-      isolate(any_host());
-    else if (dice < 60)
-      lose_carrier(any_host());
-    else if (dice < 75)
-      change_uplink(any_host());
-    else if (dice < 90)
-      restart(any_host());
-    else
-      jump_clock(any_host());
-  }
-
-  void worsen_links() {
-    network_.note("FAULT some links change");
-    for (const auto& [key, link] : network_.links())
-      if (random().chance(40)) quality(key, random().chance(70));
-  }
-
-  void isolate(uint32_t host) {
-    const bool both = random().chance(50);
-    network_.note("FAULT host " + std::to_string(host) + (both ? " is cut off" : " is cut off in one direction"));
-    for (auto& [key, link] : network_.links()) {
-      if (std::get<0>(key) != host && !(both && std::get<2>(key) == host)) continue;
-      emulator::LinkSettings settings = link.settings();
-      settings.down = true;
-      network_.configure(key, settings);
-    }
-  }
-
-  void lose_carrier(uint32_t host) {
-    const UplinkId id = any_uplink(random());
-    const auto known = network_.host(host).uplinks.find(id);
-    if (known == network_.host(host).uplinks.end()) return;
-    Uplink uplink = known->second;
-    uplink.usable = !uplink.usable;
-    network_.note("FAULT " + uplink.name + (uplink.usable ? " has carrier" : " loses carrier"));
-    network_.set_uplink(host, uplink);
-  }
-
-  void change_uplink(uint32_t index) {
-    const UplinkId id = any_uplink(random());
-    Host& host = network_.host(index);
-    if (host.uplinks.contains(id) && random().chance(40)) {
-      network_.note("FAULT " + host.uplinks[id].name + " vanishes");
-      network_.remove_uplink(index, id);
-      return;
-    }
-    const auto generation = static_cast<uint8_t>(host.fixed ? 0 : random().below(200));
-    std::vector<IpAddress> addresses{v4(index, id, generation)};
-    if (id == 1 || (!host.fixed && random().chance(50))) addresses.push_back(v6(index, id, generation));
-    if (!host.fixed && random().chance(30)) addresses.erase(addresses.begin());
-    network_.note("FAULT host " + std::to_string(index) + " uplink " + std::to_string(id) + " comes with " +
-                  (addresses.empty() ? std::string("no address") : addresses.front().text()));
-    network_.set_uplink(index, uplink_of(index, id, addresses));
-  }
-
-  void restart(uint32_t index) {
-    Host& host = network_.host(index);
-    if (!host.fixed) host.wall_offset_ns = host.furthest_wall_offset_ns;
-    const bool goodbye = random().chance(40);
-    network_.note("FAULT host " + std::to_string(index) + " restarts" + (goodbye ? " after a goodbye" : ""));
-    host.restarted = true;
-    network_.restart(index, goodbye);
-  }
-
-  void jump_clock(uint32_t index) {
-    Host& host = network_.host(index);
-    auto days = static_cast<int64_t>(random().below(730)) - 365;
-    if (!host.fixed && host.restarted) days = std::abs(days);
-    host.wall_offset_ns += days * 86'400 * 1'000'000'000;
-    host.furthest_wall_offset_ns = std::max(host.furthest_wall_offset_ns, host.wall_offset_ns);
-    network_.note("FAULT clock of host " + std::to_string(index) + " jumps by " + std::to_string(days) + " days");
-  }
-
-  void make_peace() {
-    network_.note("PEACE");
-    for (const auto& [key, link] : network_.links())
-      quality(key, false);
-    for (Host& host : network_.hosts()) {
-      for (UplinkId id = 0; id < 2; ++id) {
-        auto known = host.uplinks.find(id);
-        // Half of the time nobody is told that anything got better.
-        if (known != host.uplinks.end() && known->second.usable && !known->second.addresses.empty()) continue;
-        std::vector<IpAddress> addresses{v4(host.index, id, 0)};
-        if (id == 1) addresses.push_back(v6(host.index, id, 0));
-        network_.set_uplink(host.index, uplink_of(host.index, id, addresses));
-      }
-    }
+    for_each_pair([&](uint32_t a, uint32_t b) {
+      if (random().chance(percent)) network_.send_data(a, b);
+    });
   }
 
   bool all_agreed() {
-    return std::ranges::all_of(network_.hosts(), [&](const Host& host) {
-      return std::ranges::all_of(host.peer_ids,
-                                 [&](const auto& row) { return network_.agreed(host.index, row.first); });
-    });
+    bool agreed = true;
+    for_each_pair([&](uint32_t a, uint32_t b) { agreed = agreed && network_.agreed(a, b); });
+    return agreed;
   }
 
-  // Until all have agreed, then ten seconds in which data must flow everywhere.
   Duration heal() {
     const Instant start = network_.now();
-    while (ledger().violations().empty() && !all_agreed()) {
+    while (holds() && !all_agreed()) {
       if (network_.now() - start > heal_bound) {
-        ledger().violation("no common session " + std::to_string(heal_bound / seconds(1)) + " s after the faults");
-        return network_.now() - start;
+        network_.violation("no common session " + std::to_string(heal_bound / seconds(1)) + " s after the faults");
+        break;
       }
-      advance();
+      advance(30);
     }
-    const Duration healed = network_.now() - start;
-    std::map<std::pair<uint32_t, uint32_t>, uint64_t> before;
-    for (const Instant end = network_.now() + seconds(10); network_.now() < end;) {
-      if (before.empty() && end - network_.now() <= seconds(3)) {
-        for_each_pair([&](uint32_t a, uint32_t b) { before[{a, b}] = ledger().delivered(a, b); });
-      }
-      advance();
+    return network_.now() - start;
+  }
+
+  // How many packets had to arrive although all but one link of theirs was the attacker's.
+  uint64_t live_in_peace() {
+    std::map<uint32_t, uint64_t> sessions_before;
+    for (const Host& host : network_.hosts())
+      sessions_before[host.index] = host.sessions_made;
+    for (const Instant end = network_.now() + settling; network_.now() < end && holds();)
+      advance(30);
+    const Instant begin = network_.now();
+    for (const Instant end = begin + watched; network_.now() < end && holds();)
+      advance(100);
+    const Instant end = network_.now();
+    network_.run_until(end + longest_way);
+    if (!holds()) return 0;
+    for (const Host& host : network_.hosts()) {
+      if (host.sessions_made - sessions_before[host.index] > most_sessions_in_peace * host.peer_ids.size())
+        network_.violation("host " + std::to_string(host.index) + " shakes hands too often in peace");
     }
+    return check_flows(begin, end);
+  }
+
+  uint64_t check_flows(Instant begin, Instant end) {
+    uint64_t safe = 0;
+    // Both ends are moments of sending; the first one belongs to what was before.
+    auto flows = network_.ledger().flows(begin + Duration(1), end + Duration(1));
     for_each_pair([&](uint32_t a, uint32_t b) {
-      if (ledger().delivered(a, b) - before[{a, b}] < 25)
-        ledger().violation("no data from host " + std::to_string(a) + " to host " + std::to_string(b) + " in peace");
+      const Ledger::Flow& flow = flows[{a, b}];
+      const bool redundant = network_.host(a).configured.at(b).policy == control::Policy::redundant;
+      if (character_.attacked && !redundant) return;  // he lets heartbeats through and no data
+      const std::string what = std::to_string(flow.delivered) + " of " + std::to_string(flow.sent) +
+                               " packets from host " + std::to_string(a) + " to host " + std::to_string(b) +
+                               " arrived in peace";
+      const auto packets = static_cast<uint64_t>(watched / step);
+      if (flow.sent != packets || flow.delivered != flow.sent) network_.violation("only " + what);
+      if (character_.attacked) safe += flow.sent;
     });
-    return healed;
+    return safe;
   }
 
   template <class Action>
@@ -255,13 +133,19 @@ class Scenario {
         action(host.index, peer);
   }
 
+  static constexpr uint64_t most_sessions_in_peace = 6;
+
+  Character character_;
   SimNetwork network_;
+  Attacker attacker_;
+  Faults faults_;
+  HonestLinks honest_;
 };
 
 }  // namespace
 
-Outcome play(uint64_t seed) {
-  return Scenario(seed).play();
+Outcome play(uint64_t seed, Recording recording) {
+  return Scenario(seed, recording).play();
 }
 
 }  // namespace centipede::sim

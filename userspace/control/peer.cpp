@@ -64,6 +64,12 @@ void Peer::wipe() {
   }
 }
 
+Duration Peer::longest_call_interval(Instant now) const {
+  const Timing& timing = context_.settings.timing;
+  const bool recent = handshakes_ != 0 && now < last_contact_ + timing.recent_contact;
+  return recent ? timing.initiation_retry_recent : timing.initiation_retry_max;
+}
+
 bool Peer::can_call() const {
   return std::ranges::any_of(paths_.all(),
                              [](const auto& path) { return path->configured() || path->was_validated(); });
@@ -89,7 +95,8 @@ void Peer::call_if_needed(Now now) {
     return;
   }
   if (!call_.due(now.monotonic) || !can_call()) return;
-  const crypto::InitiationBytes* message = call_.attempt(context_, id_, settings_.public_key, now);
+  const crypto::InitiationBytes* message =
+      call_.attempt(context_, id_, settings_.public_key, longest_call_interval(now.monotonic), now);
   if (message == nullptr) return;
   if (++unanswered_calls_ % calls_a_warning == 0) {
     context_.report(Event::Level::warning,

@@ -214,6 +214,8 @@ void Peer::on_control(wire::SessionId sid, ConstBytes datagram, const Route& at,
   if (!slot->confirmed) {
     ++handshakes_;
     last_handshake_ = now.monotonic;
+    // Whatever the peer has answered to our own calls until now is superseded: responses to them were held back.
+    call_.forget(context_);
   }
   if (sessions_.confirm(*slot, now.monotonic)) {
     became_current(*slot, now.monotonic);
