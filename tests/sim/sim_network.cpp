@@ -240,6 +240,19 @@ void SimNetwork::on_session_added(Host& host, const control::SessionAdded& added
   const auto of_peer = [&](const auto& row) { return row.second == added.peer; };
   if (std::ranges::count_if(host.receivable, of_peer) > most_sessions)
     violation(name(host) + " keeps too many sessions of a peer");
+  check_key(host, added);
+}
+
+// Both sides had the same preshared key, or there is no session: the responder's comes first.
+void SimNetwork::check_key(const Host& host, const control::SessionAdded& added) {
+  const auto to = std::ranges::find_if(host.peer_ids, [&](const auto& row) { return row.second == added.peer; });
+  const auto file = host.key_files.files.find(key_file(to->first));
+  const uint8_t key = file == host.key_files.files.end() ? 0 : file->second;
+  const auto responders = responders_keys_.find(added.session->local_sid());
+  if (responders == responders_keys_.end())
+    responders_keys_[added.session->peer_sid()] = key;
+  else if (responders->second != key)
+    violation(name(host) + " has a session under another preshared key than its peer's");
 }
 
 void SimNetwork::check(const Host& host, const control::PeerForwarding& peer) {

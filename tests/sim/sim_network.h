@@ -153,6 +153,7 @@ class SimNetwork {
   void settle(Host& host);
   void on_action(Host& host, const control::Action& action);
   void on_session_added(Host& host, const control::SessionAdded& added);
+  void check_key(const Host& host, const control::SessionAdded& added);
   [[nodiscard]] bool uncalled(const Host& host, ConstBytes datagram) const;
   void check(const Host& host, const control::PeerForwarding& peer);
   void transmit(const Host& host, const control::Route& route, ConstBytes bytes);
@@ -168,6 +169,7 @@ class SimNetwork {
   std::vector<uint8_t> frame_;
   std::vector<Place> places_;
   std::unordered_map<IpAddress, PlaceId> place_ids_;
+  std::unordered_map<wire::SessionId, uint8_t> responders_keys_;  // by the initiator's session id
   Ledger ledger_{violations_};
   Watch watch_;
   Eavesdropper* eavesdropper_ = nullptr;
