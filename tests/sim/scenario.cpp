@@ -54,7 +54,7 @@ class Scenario {
   [[nodiscard]] bool holds() { return network_.violations().empty(); }
 
   void suffer() {
-    const Instant end = network_.now() + seconds(40 + static_cast<int64_t>(random().below(60)));
+    const Instant end = network_.now() + seconds(30 + static_cast<int64_t>(random().below(50)));
     Instant next_fault = network_.now() + seconds(1);
     while (network_.now() < end && holds()) {
       if (network_.now() >= next_fault) {

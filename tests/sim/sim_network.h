@@ -58,6 +58,10 @@ struct Host {
   uint64_t sessions_made = 0;
 };
 
+[[nodiscard]] inline std::string name(const Host& host) {
+  return "host " + std::to_string(host.index);
+}
+
 // Where a datagram is from and bound for, as both stand in its IP and UDP headers.
 struct Envelope {
   IpAddress destination;
@@ -168,7 +172,15 @@ class SimNetwork {
   std::vector<emulator::Departure> departures_;
   std::vector<uint8_t> frame_;
   std::vector<Place> places_;
-  std::unordered_map<IpAddress, PlaceId> place_ids_;
+  // Cheaper than the general one: this is looked up several times a datagram.
+  struct AddressHash {
+    size_t operator()(const IpAddress& address) const {
+      const uint8_t* bytes = address.bytes().data();
+      if (address.is_v4()) return load_be<uint32_t>(bytes) * 0x9e3779b97f4a7c15;
+      return (load_be<uint64_t>(bytes) + load_be<uint64_t>(bytes + 8)) * 0x9e3779b97f4a7c15;
+    }
+  };
+  std::unordered_map<IpAddress, PlaceId, AddressHash> place_ids_;
   std::unordered_map<wire::SessionId, uint8_t> responders_keys_;  // by the initiator's session id
   Ledger ledger_{violations_};
   Watch watch_;
