@@ -15,6 +15,8 @@ constexpr Duration step = milliseconds(100);
 constexpr Duration heal_bound = seconds(38);
 // A path that is down is probed every five seconds and a half at the latest.
 constexpr Duration settling = seconds(7);
+constexpr Duration meeting = seconds(3);
+constexpr Duration longest_apart = milliseconds(400);  // three ways over the slowest of the good links
 constexpr Duration watched = seconds(5);
 constexpr Duration longest_way = seconds(1);
 
@@ -36,6 +38,7 @@ class Scenario {
     }
     build_hosts(network_, character_);
     introduce_peers(network_, character_);
+    if (!character_.attacked) meet();
     suffer();
     faults_.make_peace();
     Outcome outcome;
@@ -52,6 +55,23 @@ class Scenario {
  private:
   SimRandom& random() { return network_.random; }
   [[nodiscard]] bool holds() { return network_.violations().empty(); }
+
+  // All call each other at once over good links: of crossing handshakes both sides choose the same one, and at once.
+  void meet() {
+    std::map<std::pair<uint32_t, uint32_t>, Duration> apart;
+    for (const Instant end = network_.now() + meeting; network_.now() < end && holds();) {
+      advance(30);
+      for_each_pair([&](uint32_t a, uint32_t b) {
+        const control::PeerForwarding* at_a = network_.peer(a, b);
+        const control::PeerForwarding* at_b = network_.peer(b, a);
+        const bool both = at_a != nullptr && at_b != nullptr && at_a->send_session && at_b->send_session;
+        Duration& time = apart[{a, b}];
+        time = both && !network_.agreed(a, b) ? time + step : Duration::zero();
+        if (time > longest_apart)
+          network_.violation("hosts " + std::to_string(a) + " and " + std::to_string(b) + " choose different sessions");
+      });
+    }
+  }
 
   void suffer() {
     const Instant end = network_.now() + seconds(30 + static_cast<int64_t>(random().below(50)));
