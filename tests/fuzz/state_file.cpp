@@ -31,14 +31,18 @@ void check_text(const std::string& text) {
 }
 
 void check_written(Input& input) {
-  SavedState state{.sent_limit_ns = input.number<uint64_t>() >> 1, .peers = {}};
+  SavedState state{.sent_limit_ns = input.number<uint64_t>(), .peers = {}};
   static const std::array<crypto::PublicKey, 3> keys{alice().public_key(), make_identity(0x55).public_key(),
                                                      make_identity(0x66).public_key()};
   for (size_t count = input.below(keys.size() + 1); count > 0; --count)
-    state.peers.push_back({keys[count - 1], input.number<uint64_t>() >> 1});
+    state.peers.push_back({keys[count - 1], input.number<uint64_t>()});
   std::ranges::sort(state.peers, {}, &AcceptedTimestamp::peer);
   std::string text = format_state(state, bob().public_key());
-  promise(parse_state(text, bob().public_key()).value() == state, "a written state is read as it was");
+  const auto in_range = [](const AcceptedTimestamp& row) { return row.accepted_ns <= latest_ns; };
+  const auto read = parse_state(text, bob().public_key());
+  promise(read.has_value() == (state.sent_limit_ns <= latest_ns && std::ranges::all_of(state.peers, in_range)),
+          "timestamps that leave no room are refused, others are not");
+  promise(!read || *read == state, "a written state is read as it was");
   const size_t from = input.number<uint16_t>() % (text.size() + 1);
   const size_t removed = input.number();
   const ConstBytes added = input.rest();

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bed import Bed, check, check_quietly, json, run, wait_for
 
-KILLS = int(os.environ.get("CENTIPEDE_KILLS", "20"))
+KILLS = int(os.environ.get("CENTIPEDE_KILLS", "12"))
 BOUND_S = 6
 OURS = ("centipede", "sessions", "session_counters", "windows", "xsks", "uplinks", "counters", "calls", "shield",
         "sources", "unproven", "xdp_dispatcher")

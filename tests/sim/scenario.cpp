@@ -8,10 +8,15 @@
 namespace centipede::sim {
 namespace {
 
+using control::UplinkId;
+
 constexpr Duration step = milliseconds(100);
 // The longest backoff with its jitter, and a handshake.
 constexpr Duration heal_bound = seconds(38);
-constexpr Duration settling = seconds(5);
+// A path that is down is probed every five seconds and a half at the latest.
+constexpr Duration settling = seconds(7);
+constexpr Duration meeting = seconds(3);
+constexpr Duration longest_apart = milliseconds(400);  // three ways over the slowest of the good links
 constexpr Duration watched = seconds(5);
 constexpr Duration longest_way = seconds(1);
 
@@ -33,6 +38,7 @@ class Scenario {
     }
     build_hosts(network_, character_);
     introduce_peers(network_, character_);
+    if (!character_.attacked) meet();
     suffer();
     faults_.make_peace();
     Outcome outcome;
@@ -50,8 +56,25 @@ class Scenario {
   SimRandom& random() { return network_.random; }
   [[nodiscard]] bool holds() { return network_.violations().empty(); }
 
+  // All call each other at once over good links: of crossing handshakes both sides choose the same one, and at once.
+  void meet() {
+    std::map<std::pair<uint32_t, uint32_t>, Duration> apart;
+    for (const Instant end = network_.now() + meeting; network_.now() < end && holds();) {
+      advance(30);
+      for_each_pair([&](uint32_t a, uint32_t b) {
+        const control::PeerForwarding* at_a = network_.peer(a, b);
+        const control::PeerForwarding* at_b = network_.peer(b, a);
+        const bool both = at_a != nullptr && at_b != nullptr && at_a->send_session && at_b->send_session;
+        Duration& time = apart[{a, b}];
+        time = both && !network_.agreed(a, b) ? time + step : Duration::zero();
+        if (time > longest_apart)
+          network_.violation("hosts " + std::to_string(a) + " and " + std::to_string(b) + " choose different sessions");
+      });
+    }
+  }
+
   void suffer() {
-    const Instant end = network_.now() + seconds(40 + static_cast<int64_t>(random().below(60)));
+    const Instant end = network_.now() + seconds(30 + static_cast<int64_t>(random().below(50)));
     Instant next_fault = network_.now() + seconds(1);
     while (network_.now() < end && holds()) {
       if (network_.now() >= next_fault) {
@@ -96,8 +119,10 @@ class Scenario {
     for (const Instant end = network_.now() + settling; network_.now() < end && holds();)
       advance(30);
     const Instant begin = network_.now();
-    for (const Instant end = begin + watched; network_.now() < end && holds();)
+    for (const Instant end = begin + watched; network_.now() < end && holds();) {
       advance(100);
+      if ((network_.now() - begin) % seconds(1) == Duration::zero()) check_honest_paths();
+    }
     const Instant end = network_.now();
     network_.run_until(end + longest_way);
     if (!holds()) return 0;
@@ -106,6 +131,28 @@ class Scenario {
         network_.violation("host " + std::to_string(host.index) + " shakes hands too often in peace");
     }
     return check_flows(begin, end);
+  }
+
+  // Whatever the attacker does elsewhere, they stay active.
+  void check_honest_paths() {
+    for (const auto& [pair, uplinks] : honest_) {
+      check_honest_path(pair.first, uplinks.first, pair.second, uplinks.second);
+      check_honest_path(pair.second, uplinks.second, pair.first, uplinks.first);
+    }
+  }
+
+  void check_honest_path(uint32_t a, UplinkId i, uint32_t b, UplinkId j) {
+    const auto id = network_.host(a).peer_ids.find(b);
+    if (id == network_.host(a).peer_ids.end()) return;
+    const std::vector<IpAddress>& there = network_.host(b).uplinks.at(j).addresses;
+    const auto alive = [&](const control::PathStatus& path) {
+      return path.uplink == i && path.state == control::PathState::active &&
+             std::ranges::find(there, path.remote.address) != there.end();
+    };
+    const auto status = network_.host(a).controller->status(network_.time(network_.host(a)));
+    if (std::ranges::any_of(status[id->second].paths, alive)) return;
+    network_.violation("host " + std::to_string(a) + " has no active path over the honest link to host " +
+                       std::to_string(b));
   }
 
   uint64_t check_flows(Instant begin, Instant end) {

@@ -58,6 +58,10 @@ struct Host {
   uint64_t sessions_made = 0;
 };
 
+[[nodiscard]] inline std::string name(const Host& host) {
+  return "host " + std::to_string(host.index);
+}
+
 // Where a datagram is from and bound for, as both stand in its IP and UDP headers.
 struct Envelope {
   IpAddress destination;
@@ -153,6 +157,7 @@ class SimNetwork {
   void settle(Host& host);
   void on_action(Host& host, const control::Action& action);
   void on_session_added(Host& host, const control::SessionAdded& added);
+  void check_key(const Host& host, const control::SessionAdded& added);
   [[nodiscard]] bool uncalled(const Host& host, ConstBytes datagram) const;
   void check(const Host& host, const control::PeerForwarding& peer);
   void transmit(const Host& host, const control::Route& route, ConstBytes bytes);
@@ -167,7 +172,16 @@ class SimNetwork {
   std::vector<emulator::Departure> departures_;
   std::vector<uint8_t> frame_;
   std::vector<Place> places_;
-  std::unordered_map<IpAddress, PlaceId> place_ids_;
+  // Cheaper than the general one: this is looked up several times a datagram.
+  struct AddressHash {
+    size_t operator()(const IpAddress& address) const {
+      const uint8_t* bytes = address.bytes().data();
+      if (address.is_v4()) return load_be<uint32_t>(bytes) * 0x9e3779b97f4a7c15;
+      return (load_be<uint64_t>(bytes) + load_be<uint64_t>(bytes + 8)) * 0x9e3779b97f4a7c15;
+    }
+  };
+  std::unordered_map<IpAddress, PlaceId, AddressHash> place_ids_;
+  std::unordered_map<wire::SessionId, uint8_t> responders_keys_;  // by the initiator's session id
   Ledger ledger_{violations_};
   Watch watch_;
   Eavesdropper* eavesdropper_ = nullptr;

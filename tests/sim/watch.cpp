@@ -12,6 +12,7 @@ constexpr size_t answers_remembered = 8;
 constexpr Duration answers_live = seconds(10);
 constexpr size_t most_calls_a_second = 6;  // five, and one more where the second begins
 constexpr uint64_t amplification_limit = 3;
+constexpr uint64_t has_arrived = 1;
 
 uint64_t hash(ConstBytes bytes) {
   return std::hash<std::string_view>{}({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
@@ -48,14 +49,8 @@ uint64_t HashTable::keep(uint64_t key, uint64_t value) {
   return value;
 }
 
-bool HashTable::insert(uint64_t key) {
-  const size_t before = used_;
-  (void)keep(key, 0);
-  return used_ != before;
-}
-
-const uint64_t* HashTable::find(uint64_t key) const {
-  const Row& row = rows_[place_of(key)];
+uint64_t* HashTable::find(uint64_t key) {
+  Row& row = rows_[place_of(key)];
   return row.key == key ? &row.value : nullptr;
 }
 
@@ -135,8 +130,8 @@ void Watch::on_session_datagram(HostView& host, const std::string& who, ConstByt
   const Use& use = host.sessions.at(ours->second);
   if (now - use.born > reject_after_) violation(who + " sent on a session that is too old", datagram);
   if (!use.may_send) violation(who + " sent on a session that its peer has not confirmed", datagram);
-  const uint64_t bytes = hash(datagram);
-  if (sealed_.keep(use.sends.with(header->number.value()), bytes) != bytes)
+  const uint64_t bytes = hash(datagram) | has_arrived;
+  if ((sealed_.keep(use.sends.with(header->number.value()), bytes ^ has_arrived) | has_arrived) != bytes)
     violation(who + " used a number twice under one key", datagram);
 }
 
@@ -216,9 +211,11 @@ Watch::Genuine Watch::genuine(HostView& host, ConstBytes datagram) {
   if (datagram.size() < CP_DATA_HEADER_SIZE) return {};
   const auto use = host.sessions.find(load_be<uint64_t>(datagram.data() + CP_OFFSET_SID));
   if (use == host.sessions.end()) return {};
-  const uint64_t nonce = use->second.receives.with(load_be<uint64_t>(datagram.data() + CP_OFFSET_NUMBER));
-  const uint64_t* bytes = sealed_.find(nonce);
-  return bytes != nullptr && *bytes == hash(datagram) ? Genuine{&use->second, nonce} : Genuine{};
+  uint64_t* sealed = sealed_.find(use->second.receives.with(load_be<uint64_t>(datagram.data() + CP_OFFSET_NUMBER)));
+  if (sealed == nullptr || (*sealed | has_arrived) != (hash(datagram) | has_arrived)) return {};
+  const bool first = (*sealed & has_arrived) == 0;
+  *sealed |= has_arrived;
+  return {&use->second, first};
 }
 
 void Watch::on_arrival(uint32_t host, const control::Route& at, ConstBytes datagram, bool unproven) {
@@ -228,7 +225,7 @@ void Watch::on_arrival(uint32_t host, const control::Route& at, ConstBytes datag
     const Genuine found = genuine(to, datagram);
     if (found.use == nullptr || datagram[0] != CP_CONTROL_LANE) return;
     found.use->may_send = true;
-    counts = arrived_.insert(found.nonce);
+    counts = found.first;
   } else if (wire::classify(datagram) == wire::MessageType::initiation) {
     const auto sid = load_be<uint64_t>(datagram.data() + CP_OFFSET_CALL_SID);
     const auto call = calls_.find(sid);

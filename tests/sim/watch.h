@@ -28,9 +28,8 @@ class HashTable {
  public:
   // The value kept for the key: `value` where there was none.
   uint64_t keep(uint64_t key, uint64_t value);
-  // False when it was there before.
-  bool insert(uint64_t key);
-  [[nodiscard]] const uint64_t* find(uint64_t key) const;
+  // Null: there is none.
+  [[nodiscard]] uint64_t* find(uint64_t key);
 
  private:
   struct Row {
@@ -111,7 +110,7 @@ class Watch {
   // What the peer sealed under this number for a session that the host has, if it is exactly that; else null.
   struct Genuine {
     Use* use = nullptr;
-    uint64_t nonce = 0;
+    bool first = false;  // time that it comes
   };
   [[nodiscard]] Genuine genuine(HostView& host, ConstBytes datagram);
   HostView& view(uint32_t host) { return hosts_[host]; }
@@ -130,8 +129,7 @@ class Watch {
   Duration reject_after_;
   bool trusted_ = false;
   std::vector<HostView> hosts_;
-  HashTable sealed_;   // (key, nonce) → datagram
-  HashTable arrived_;  // (key, nonce)
+  HashTable sealed_;  // (key, nonce) → hash of the datagram, and in its lowest bit whether it has arrived
   std::unordered_map<wire::SessionId, Call> calls_;
 };
 

@@ -8,8 +8,9 @@
 //             its responder when a third of the time to reject_after has passed on top of that; and when the session is
 //             dead: no path is up and no echo has come for `down_after` intervals, since the peer may have restarted.
 //             The old session stays in use until the new one is there. An initiation goes out on every candidate path
-//             and every path that was validated. A link that comes up makes us call at once if we were calling. A peer
-//             under a flood answers with a cookie for the route: the call is repeated there at once, with it.
+//             and every path that was validated. A link or a path that comes up makes us call at once if we were
+//             calling. A peer under a flood answers with a cookie for the route: the call is repeated there at once,
+//             with it.
 //   Answer    known peer → newer timestamp → rate → signature; anything else is silence and one counter. A new session
 //   is
 //             receivable before the response leaves. Having answered, we hold our own call back for 2 s, once, so that

@@ -67,6 +67,8 @@ void Peer::on_heartbeat(SessionSlot& slot, const wire::Heartbeat& heartbeat, siz
 void Peer::after_heartbeat(Path& path, const Path::Arrival& arrival, Instant now) {
   if (arrival.echo || arrival.validated) alive_at_ = now;
   if (arrival.validated) report(paths_.drop_superseded(context_, path));
+  // A call that nobody answered for long would wait out its backoff, and the session might grow too old meanwhile.
+  if ((arrival.validated || arrival.recovered) && call_wanted(now)) call_.hurry(now);
   if (arrival.validated || arrival.recovered) report_path(path);
   SessionSlot* current = sessions_.current();
   if (arrival.answer_now && current != nullptr) send_heartbeat(path, *current, now);
