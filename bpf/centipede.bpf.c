@@ -101,7 +101,7 @@ static __always_inline enum cp_verdict judge_data(const struct xdp_md *ctx, cons
 	return verdict;
 }
 
-static __always_inline enum cp_verdict judge(struct xdp_md *ctx, const struct cp_uplink *uplink)
+static __always_inline enum cp_verdict judge(const struct xdp_md *ctx, const struct cp_uplink *uplink)
 {
 	const __u8 *data = (const __u8 *)(long)ctx->data;
 	const __u8 *end = (const __u8 *)(long)ctx->data_end;

@@ -10,7 +10,6 @@
 
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
-#include <stdbool.h>
 
 #include <centipede/abi.h>
 #include <centipede/frame.h>
@@ -20,6 +19,10 @@
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "words are loaded and stored without conversion here"
 #endif
+
+/* The compiler's <stdbool.h> is not a header that this program may have. */
+typedef _Bool bool;
+enum { false, true };
 
 #define CP_WORD_SIZE 8
 

@@ -80,7 +80,7 @@ static __always_inline bool has_valid_mac1(const struct cp_shield *rules, const 
 	return is_mac(&expected, message + offset / CP_WORD_SIZE);
 }
 
-static __always_inline enum cp_verdict judge_initiation(struct xdp_md *ctx, const struct cp_frame *frame,
+static __always_inline enum cp_verdict judge_initiation(const struct xdp_md *ctx, const struct cp_frame *frame,
 							const struct cp_shield *rules, const volatile __u64 *message)
 {
 	const __u8 *ip = (const __u8 *)(long)ctx->data + bounded(frame->l3_offset);
@@ -108,7 +108,7 @@ static __always_inline bool is_called(const struct cp_shield *rules, const volat
 }
 
 /* A datagram of at least CP_DATA_HEADER_SIZE bytes with CP_CONTROL_BIT set. */
-static __noinline enum cp_verdict judge_handshake(struct xdp_md *ctx, const struct cp_frame *frame)
+static __noinline enum cp_verdict judge_handshake(const struct xdp_md *ctx, const struct cp_frame *frame)
 {
 	const __u8 *end = (const __u8 *)(long)ctx->data_end;
 	const volatile __u64 *message =

@@ -56,7 +56,8 @@ TEST_F(CookieReplyTest, is_right_to_the_last_byte_in_every_kind_of_frame) {
     const Frame request = build(asking(kind));
     const Frame reply = answer_to(request);
     EXPECT_EQ(reply, expected_reply(shield, request, nonce_of(reply)));
-    EXPECT_EQ(reply.size() + CP_INITIATION_SIZE - CP_COOKIE_SIZE + kind.padding, request.size());
+    EXPECT_EQ(reply.size(), request.size());
+    EXPECT_EQ(payload_of(reply).size(), size_t{CP_COOKIE_SIZE}) << "the rest is padding";
   }
 }
 
@@ -74,7 +75,7 @@ TEST_F(CookieReplyTest, nothing_that_the_request_got_wrong_spoils_it) {
   const Frame trailing = build(longer);
   const Frame shorter = answer_to(trailing);
   EXPECT_EQ(shorter, expected_reply(shield, trailing, nonce_of(shorter)))
-      << "IP bytes behind the datagram are not sent";
+      << "IP bytes behind the datagram become padding";
 }
 
 TEST_F(CookieReplyTest, checksums_are_right_for_all_kinds_of_sums) {
@@ -196,6 +197,7 @@ TEST_F(CookieReplyTest, made_up_sources_get_back_less_than_they_send) {
   const uint64_t frames = rounds(100'000);
   uint64_t received = 0;
   uint64_t sent = 0;
+  uint64_t packets_sent = 0;
   for (uint64_t i = 0; i < frames; ++i) {
     FrameSpec spec = asking({.family = i % 2 == 0 ? 4 : 6});
     for (uint8_t& byte : spec.source.empty() ? (spec.source = {0, 0, 0, 0}) : spec.source)
@@ -206,14 +208,16 @@ TEST_F(CookieReplyTest, made_up_sources_get_back_less_than_they_send) {
     const int action = run(request, 1, nullptr, &reply);
     received += request.size();
     if (action != XDP_TX) continue;
-    ASSERT_LT(reply.size(), request.size());
+    ASSERT_LE(reply.size(), request.size());
     sent += reply.size();
+    packets_sent += reply.size() - (CP_INITIATION_SIZE - CP_COOKIE_SIZE);
   }
   ASSERT_GT(sent, 0U);
   EXPECT_LE(sent, received);
   const double amplification = static_cast<double>(sent) / static_cast<double>(received);
-  std::printf("%lu made-up sources: %lu bytes in, %lu out, amplification %.3f\n", frames, received, sent,
-              amplification);
+  const double without_padding = static_cast<double>(packets_sent) / static_cast<double>(received);
+  std::printf("%lu made-up sources: %lu bytes in, %lu out, amplification %.3f on the wire, %.3f without the padding\n",
+              frames, received, sent, amplification, without_padding);
   RecordProperty("amplification", std::to_string(amplification));
 }
 

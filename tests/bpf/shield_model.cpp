@@ -234,6 +234,8 @@ Frame expected_reply(const Shield& shield, std::span<const uint8_t> request, uin
     out[ip + 7] = 64;
   }
   store_be<uint16_t>(out.data() + udp + 6, datagram_checksum(out, parsed, std::span(out).subspan(udp)));
+  out.resize(size_t{parsed.payload_offset} + CP_INITIATION_SIZE, 0);
+  append(out, request.subspan(out.size()));
   return out;
 }
 

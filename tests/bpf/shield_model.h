@@ -57,7 +57,7 @@ void put_mac2(Message& initiation, const Mac& cookie);
 // `without_limit`.
 cp_verdict handshake_verdict(const Shield& shield, std::span<const uint8_t> frame, const cp_frame& parsed);
 
-// The frame that answers this one, with the nonce that the program chose.
+// The frame that answers this one, as long and padded behind a shorter packet, with the nonce that the program chose.
 Frame expected_reply(const Shield& shield, std::span<const uint8_t> request, uint64_t nonce);
 uint64_t nonce_of(std::span<const uint8_t> reply_frame);
 // What is in a frame's UDP payload; empty when it is not UDP.

@@ -21,6 +21,9 @@ MODE = os.environ.get("CENTIPEDE_MODE", "xdp")
 BED_PREFIX = os.environ.get("CENTIPEDE_BED", "test")
 CENTIPEDE = BUILD / "userspace/cli/centipede"
 EMULATOR = BUILD / "tools/link-emulator/link-emulator"
+FLOOD = BUILD / "tests/netns/flood"
+# Runs of hours, by hand: the same promises, at full length.
+LONG = os.environ.get("CENTIPEDE_TEST_LONG") == "1"
 TESTBED = SOURCE / "tools/testbed"
 PROGRAMS = Path(__file__).resolve().parent / "programs"
 PYTHON = "/usr/bin/python3"
@@ -107,6 +110,17 @@ class Host:
     def capture(self, device, expression):
         return Capture(self, device, expression)
 
+    def mac(self, device="eth0"):
+        return self.run("cat", f"/sys/class/net/{device}/address").stdout.strip()
+
+    def flood(self, victim, kind, *options, device="eth0", to="10.1.0.2"):
+        return Flood(self.command(FLOOD, kind, "--device", device, "--to-mac", victim.mac(device), "--to", to,
+                                  *options), self.bed)
+
+    @staticmethod
+    def descriptors(pid):
+        return len(os.listdir(f"/proc/{pid}/fd"))
+
     def memory(self, pid):
         """Resident memory of a process in KiB."""
         return int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1])
@@ -146,6 +160,20 @@ def describe_pings(report):
     return text
 
 
+class Flood:
+    """programs/flood.cpp at work."""
+
+    def __init__(self, command, bed):
+        self.process = subprocess.Popen(command, text=True, stdout=subprocess.PIPE)
+        bed.processes.append(self.process)
+
+    def end(self):
+        """Waits until it has lasted its time."""
+        text, _ = self.process.communicate(timeout=60)
+        check_quietly(self.process.returncode == 0, "flood works")
+        return json.loads(text)
+
+
 class Capture:
     """Lines that tcpdump prints on one device of a host."""
 
@@ -174,6 +202,7 @@ class Tunnel:
         self.public_key = host.centipede("pubkey", input=self.private_key + "\n").stdout.strip()
         self.peers = []
         self.options = {"mode": MODE}
+        self.wrapper = ()  # a command that runs the daemon's own
         self.daemon = None
         self.log = Path(f"/run/centipede-testbed/{host.bed.name}/{host.name}-{name}.log")
 
@@ -193,7 +222,8 @@ class Tunnel:
     def attach(self, *uplinks, wait=True):
         self.configure()
         with open(self.log, "a", encoding="utf-8") as log:
-            self.daemon = self.host.start(CENTIPEDE, "attach", *uplinks, "-i", self.name, stdout=log, stderr=log)
+            self.daemon = self.host.start(*self.wrapper, CENTIPEDE, "attach", *uplinks, "-i", self.name, stdout=log,
+                                          stderr=log)
         if wait:
             wait_for(f"{self.host.name}: {self.name} answers", self.status_or_none)
 
@@ -222,6 +252,12 @@ class Tunnel:
     def xdp(self, counter, uplink=None):
         """A verdict of the XDP program, over all uplinks or on one."""
         return sum(one["xdp"][counter] for one in self.status()["uplinks"] if uplink in (None, one["name"]))
+
+    def refused(self, reason):
+        """Handshake datagrams that the XDP program or the control thread refused for this reason."""
+        status = self.status()
+        early = sum(uplink["xdp"].get(reason, 0) for uplink in status["uplinks"])
+        return early + status["control"].get(reason, 0)
 
     def received(self):
         status = self.status()["total"]
@@ -292,6 +328,9 @@ class Bed:
         tunnel = Tunnel(host, addresses, name)
         self.tunnels.append(tunnel)
         return tunnel
+
+    def wire(self, *command):
+        return run("ip", "netns", "exec", f"{self.name}-wire", *command).stdout
 
     def link(self, link, *action):
         return run(TESTBED, "link", "--bed", self.name, link, *action).stdout

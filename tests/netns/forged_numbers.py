@@ -30,10 +30,10 @@ def refused(tunnel):
             "bad_lane": tunnel.xdp("bad_lane") + worker["bad_lane"],
             "bad_counter": tunnel.xdp("bad_counter") + worker["bad_counter"],
             "too_old": tunnel.xdp("too_old") + worker["too_old"],
-            "unknown_session": worker["unknown_session"] + control["unknown_session"],
-            "malformed": worker["malformed"] + control["malformed"],
-            "bad_mac1": control["bad_mac1"],
-            "unexpected": control["unexpected_response"] + control["unexpected_cookie"]}
+            "unknown_session": tunnel.xdp("unknown_session") + worker["unknown_session"] + control["unknown_session"],
+            "malformed": tunnel.xdp("no_message") + worker["malformed"] + control["malformed"],
+            "bad_mac1": tunnel.xdp("bad_mac1") + control["bad_mac1"],
+            "unexpected": tunnel.xdp("uncalled") + control["unexpected_response"] + control["unexpected_cookie"]}
 
 
 def wait_until_still(tunnel):

@@ -47,7 +47,6 @@ Result<void> prepare(int socket, int index) {
     return set;
   // Else each frame sent would come back as received.
   if (auto set = set_option(socket, PACKET_IGNORE_OUTGOING, int{1}, "ignoring outgoing frames"); !set) return set;
-  if (auto set = set_option(socket, PACKET_QDISC_BYPASS, int{1}, "bypassing the queueing discipline"); !set) return set;
   packet_mreq promiscuous{};
   promiscuous.mr_ifindex = index;
   promiscuous.mr_type = PACKET_MR_PROMISC;

@@ -38,12 +38,13 @@ void Call::start_over(Instant first, Duration backoff) {
   backoff_ = std::clamp(backoff, timing_.initiation_retry_min, timing_.initiation_retry_max);
 }
 
-const crypto::InitiationBytes* Call::attempt(Context& context, PeerId peer, const crypto::PublicKey& key, Now now) {
+const crypto::InitiationBytes* Call::attempt(Context& context, PeerId peer, const crypto::PublicKey& key,
+                                             Duration longest, Now now) {
   last_timestamp_ns_ = std::max(rounded_down(now.wall.ns), last_timestamp_ns_ + crypto::timestamp_quantum_ns);
   context.reserve_timestamp(last_timestamp_ns_);
   next_at_ = now.monotonic + context.jittered(backoff_, backoff_jitter);
   last_at_ = now.monotonic;
-  backoff_ = std::min(2 * backoff_, timing_.initiation_retry_max);
+  backoff_ = std::min(2 * backoff_, std::max(longest, timing_.initiation_retry_min));
 
   if (attempts_.size() == max_attempts) drop_oldest(context, false);
   const crypto::SecretKey ephemeral = context.random_secret();

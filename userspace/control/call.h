@@ -1,6 +1,8 @@
 // Calling one peer: the initiations under way and when the next one is due.
 //
-// Policy: attempts back off from initiation_retry_min to initiation_retry_max, doubling, with 20 % of jitter, for ever.
+// Policy: attempts back off from initiation_retry_min to the longest interval, doubling, with 20 % of jitter, for ever.
+// The longest is initiation_retry_max, or initiation_retry_recent to a peer that was there not long ago: an outage that
+// nobody reports ends unnoticed, and a call every two seconds is still little beside the heartbeats of a working path.
 // Each has a new ephemeral key, a new session id and a new timestamp: max(wall clock, last sent + one quantum), where
 // "last sent" survives a restart, so that a clock that jumps back locks nobody out. The three newest attempts are kept,
 // because over a slow link a response comes after the next attempt has left; when one completes, older ones are dropped
@@ -39,7 +41,7 @@ class Call {
 
   // Makes the next attempt; its message is to be sent. Null when the peer's key allows no handshake.
   [[nodiscard]] const crypto::InitiationBytes* attempt(Context& context, PeerId peer, const crypto::PublicKey& key,
-                                                       Now now);
+                                                       Duration longest, Now now);
   [[nodiscard]] const Attempt* find(wire::SessionId sid) const;
   // The last one made, if it is still under way.
   [[nodiscard]] const Attempt* newest() const { return attempts_.empty() ? nullptr : &attempts_.back(); }

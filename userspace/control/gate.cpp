@@ -44,7 +44,9 @@ bool Gate::rotate(Instant now) {
   crypto::CookieSecret& secret = secrets_.secrets[secrets_.current];
   randomness_.fill({secret.data(), secret.size});
   if (idle_for_long) randomness_.fill({secrets_.secrets[secrets_.current ^ 1].data(), secret.size});
-  next_rotation_ = now + limits_.cookie_life;
+  // Counted from when it was due: a late rotation must not lengthen the life of the secret before.
+  const bool first = next_rotation_ == Instant::min();
+  next_rotation_ = (first || idle_for_long ? now : next_rotation_) + limits_.cookie_life;
   return true;
 }
 

@@ -36,6 +36,7 @@ void Peer::on_uplinks_changed(bool gained, Now now) {
 void Peer::run(Now now) {
   expire(now.monotonic);
   run_paths(now.monotonic);
+  expire(now.monotonic);  // with the path that just went down goes the round-trip time that an old session was kept for
   call_if_needed(now);
   if (choice_.update(settings_.policy, paths_.all(), context_.uplinks, now.monotonic)) changed_ = true;
   deadline_ = compute_deadline(now.monotonic);
@@ -63,6 +64,12 @@ void Peer::wipe() {
   }
 }
 
+Duration Peer::longest_call_interval(Instant now) const {
+  const Timing& timing = context_.settings.timing;
+  const bool recent = handshakes_ != 0 && now < last_contact_ + timing.recent_contact;
+  return recent ? timing.initiation_retry_recent : timing.initiation_retry_max;
+}
+
 bool Peer::can_call() const {
   return std::ranges::any_of(paths_.all(),
                              [](const auto& path) { return path->configured() || path->was_validated(); });
@@ -88,7 +95,8 @@ void Peer::call_if_needed(Now now) {
     return;
   }
   if (!call_.due(now.monotonic) || !can_call()) return;
-  const crypto::InitiationBytes* message = call_.attempt(context_, id_, settings_.public_key, now);
+  const crypto::InitiationBytes* message =
+      call_.attempt(context_, id_, settings_.public_key, longest_call_interval(now.monotonic), now);
   if (message == nullptr) return;
   if (++unanswered_calls_ % calls_a_warning == 0) {
     context_.report(Event::Level::warning,

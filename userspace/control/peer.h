@@ -69,6 +69,7 @@ class Peer {
   void call_if_needed(Now now);
   [[nodiscard]] bool call_wanted(Instant now) const;
   [[nodiscard]] bool can_call() const;
+  [[nodiscard]] Duration longest_call_interval(Instant now) const;
   [[nodiscard]] bool dead(Instant now) const { return now >= dead_at(); }
   [[nodiscard]] Instant dead_at() const;
   [[nodiscard]] Instant compute_deadline(Instant now) const;

@@ -52,6 +52,8 @@ struct Timing {
   unsigned down_after = 10;
   Duration initiation_retry_min = milliseconds(500);
   Duration initiation_retry_max = seconds(30);
+  Duration initiation_retry_recent = seconds(2);  // the longest to a peer heard from within recent_contact
+  Duration recent_contact = seconds(3600);
   Duration rekey_after = seconds(120);   // by the session's initiator
   Duration reject_after = seconds(180);  // a session older than this neither sends nor receives
   Duration overlap_min = seconds(10);    // a replaced session still receives for max(this, 3 RTT)

@@ -61,7 +61,7 @@ class Reader final : public json::json_sax_t {
   }
 
   bool string(string_t& text) override {
-    if (place_ != Place::document || field_ != Field::own_key) return wrong_type();
+    if (field_ != Field::own_key) return wrong_type();
     return text == own_key_ || refuse("it belongs to another key of ours");
   }
 

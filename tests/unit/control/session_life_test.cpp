@@ -222,6 +222,28 @@ TEST(SessionLife, LinksGoneForTenMinutesAreBackInThreeSeconds) {
   EXPECT_TRUE(network.run_until([&] { return network.agreed(); }, seconds(3)));
 }
 
+TEST(SessionLife, AnOutageThatNobodyReportsIsOverThreeSecondsAfterItEnds) {
+  for (const auto& [outage, bound] : {std::pair{seconds(5), seconds(3)},
+                                      std::pair{seconds(200), seconds(3)},
+                                      std::pair{seconds(600), seconds(3)},
+                                      std::pair{seconds(3400), seconds(3)},
+                                      std::pair{seconds(7200), seconds(37)}}) {
+    for (uint64_t seed = 0; seed < 4; ++seed) {
+      Network network(seed);
+      connect_two(network, true, seed % 2 == 0);
+      network.run_for(seconds(3));
+      ASSERT_TRUE(network.agreed());
+      network.on_packet = [](Packet&) { return false; };
+      network.run_for(outage + milliseconds(100 * seed));
+      network.on_packet = nullptr;
+      const auto both_send = [&] {
+        return network.agreed() && !network.peer(0)->send_paths.empty() && !network.peer(1)->send_paths.empty();
+      };
+      EXPECT_TRUE(network.run_until(both_send, bound)) << outage.count() << " s, seed " << seed;
+    }
+  }
+}
+
 TEST(SessionLife, FlappingUplinkCallsAtMostFiveTimesASecond) {
   Network network;
   network.on_packet = [](Packet&) { return false; };

@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 #include <sodium.h>
 
-
 #include "test_support.h"
 
 namespace centipede::crypto {
