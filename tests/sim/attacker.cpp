@@ -35,6 +35,7 @@ const std::vector<Attacker::Mood>& Attacker::moods() {
       {"meddles with everything", 10, 10, 10, 5, 20, milliseconds(100)},
       {"repeats and makes up", 0, 0, 0, 0, 30, milliseconds(50)},
       {"holds back", 0, 0, 0, 40, 5, milliseconds(500)},
+      {"withholds and meddles", 0, 90, 0, 0, 60, milliseconds(500)},
       {"lets heartbeats through, not data", 100, 0, 0, 0, 5, milliseconds(500)},
       {"lets data through, not heartbeats", 0, 100, 0, 0, 5, milliseconds(500)},
       {"lets no handshake through", 0, 0, 100, 10, 5, milliseconds(300)},
@@ -110,7 +111,7 @@ const Attacker::Record* Attacker::any_memory() {
 
 // Something about what has just passed.
 void Attacker::meddle(const Record& record) {
-  switch (random_.below(8)) {
+  switch (random_.below(9)) {
     case 0:
       return repeat(record);
     case 1:
@@ -124,6 +125,8 @@ void Attacker::meddle(const Record& record) {
       return damage(record);
     case 6:
       return resize(record);
+    case 7:
+      return under_another_path(record);
     default:
       return kind_of(record.bytes) == Kind::handshake ? forge_handshake(record) : forge_number(record);
   }
@@ -187,6 +190,21 @@ void Attacker::to_another_host(Record record) {
   if (!redirect(record, random_.one_of(links_))) return;
   if (random_.chance(50)) record.envelope.source = any_source(record.envelope);
   send("relays", record);
+}
+
+// Between the same hosts, but with the addresses of another of their paths.
+void Attacker::under_another_path(Record record) {
+  const uint32_t from = network_.links()[record.link].from;
+  const uint32_t to = network_.links()[record.link].to;
+  const auto elsewhere = static_cast<control::UplinkId>(random_.below(uplinks_each));
+  const auto uplink = network_.host(from).uplinks.find(elsewhere);
+  if (uplink == network_.host(from).uplinks.end() || uplink->second.addresses.empty()) return;
+  for (const LinkIndex link : links_) {
+    if (network_.links()[link].to != to || random_.chance(60)) continue;
+    if (!redirect(record, link)) return;
+    record.envelope.source = {random_.one_of(uplink->second.addresses), sim_port};
+    return send("shows elsewhere", record);
+  }
 }
 
 void Attacker::reflect(Record record) {

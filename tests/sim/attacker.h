@@ -59,6 +59,7 @@ class Attacker final : public Eavesdropper {
   void repeat(Record record);
   void from_elsewhere(Record record);
   void to_another_host(Record record);
+  void under_another_path(Record record);
   void reflect(Record record);
   void damage(Record record);
   void resize(Record record);

@@ -28,6 +28,7 @@ struct Totals {
   uint64_t delivered = 0;
   uint64_t kept_safe = 0;
   uint64_t attacks = 0;
+  uint64_t apart = 0;
   Duration slowest{};
 
   void add(const Outcome& outcome) {
@@ -35,6 +36,7 @@ struct Totals {
     delivered += outcome.delivered;
     kept_safe += outcome.kept_safe;
     attacks += outcome.attacks;
+    apart += outcome.apart ? 1 : 0;
     slowest = std::max(slowest, outcome.healed_after);
   }
 };
@@ -62,11 +64,12 @@ TEST(SimulatedNetworks, KeepTheirPromisesUnderFaultsAndAttacksAndHealAfterThem) 
       static_cast<double>(std::clock() - begin) * 1000 / CLOCKS_PER_SEC / static_cast<double>(seeds);
   std::cout << seeds << " networks from seed " << first << ", " << totals.sent << " data packets sent, "
             << totals.delivered << " delivered, " << totals.kept_safe << " of them over the one honest link, "
-            << totals.attacks << " datagrams from the attacker, slowest recovery "
-            << static_cast<double>(totals.slowest.count()) / 1e9 << " s, " << milliseconds_each
-            << " ms of processor time a network\n";
+            << totals.attacks << " datagrams from the attacker, " << totals.apart
+            << " crossings decided by following, slowest recovery " << static_cast<double>(totals.slowest.count()) / 1e9
+            << " s, " << milliseconds_each << " ms of processor time a network\n";
   EXPECT_GT(totals.delivered, totals.sent / 10) << "the faults leave hardly anything to check";
   EXPECT_GT(totals.attacks, seeds) << "the attacker has hardly done anything";
+  EXPECT_LE(totals.apart, 1 + seeds / 100) << "crossing handshakes are not decided alike";
   EXPECT_GT(totals.kept_safe, seeds) << "hardly anything depended on an honest link";
 }
 

@@ -27,6 +27,7 @@ struct Outcome {
   uint64_t delivered = 0;
   uint64_t kept_safe = 0;   // packets of which one honest link was all they had
   uint64_t attacks = 0;     // datagrams that the attacker put onto a link
+  bool apart = false;       // two hosts chose different ones of crossing handshakes, for a while
   Duration healed_after{};  // from the end of the faults to a common session everywhere
 };
 
