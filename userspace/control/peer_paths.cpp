@@ -68,8 +68,8 @@ void Peer::after_heartbeat(Path& path, const Path::Arrival& arrival, Instant now
   if (arrival.echo || arrival.validated) alive_at_ = now;
   if (arrival.validated) report(paths_.drop_superseded(context_, path));
   if (arrival.validated || arrival.recovered) report_path(path);
-  SessionSlot* current = sessions_.current();
-  if (arrival.answer_now && current != nullptr) send_heartbeat(path, *current, now);
+  // The session that it came on has become the current one if there was none.
+  if (arrival.answer_now) send_heartbeat(path, *sessions_.current(), now);
 }
 
 void Peer::run_paths(Instant now) {
