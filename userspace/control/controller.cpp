@@ -178,10 +178,10 @@ bool Controller::Impl::passes_gate(const Route& at, ConstBytes initiation, Insta
       ++context_.counters.source_limited;
       return false;
     case Gate::Verdict::challenge:
-      ++context_.counters.cookies_sent;
-      context_.send(at, gate_.challenge(initiation, at.remote));
-      return false;
+      break;
   }
+  ++context_.counters.cookies_sent;
+  context_.send(at, gate_.challenge(initiation, at.remote));
   return false;
 }
 
@@ -209,7 +209,7 @@ void Controller::Impl::on_response(ConstBytes datagram, Now now) {
 
 void Controller::Impl::on_data(const Route& at, ConstBytes datagram, Now now) {
   const auto header = wire::parse_data_header(datagram);
-  if (!header || header->number.lane != CP_CONTROL_LANE) {
+  if (header->number.lane != CP_CONTROL_LANE) {
     ++context_.counters.malformed;
     return;
   }
@@ -224,7 +224,6 @@ void Controller::Impl::on_data(const Route& at, ConstBytes datagram, Now now) {
 }
 
 void Controller::Impl::on_timer(Now now) {
-  if (closed_) return;
   for (const PeerId id : deadlines_.due(now.monotonic)) {
     peers_[id]->on_timer(now);
     settle(id);

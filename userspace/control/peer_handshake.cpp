@@ -87,30 +87,27 @@ void Peer::answer_copy(crypto::OpenedInitiation& claimed, ConstBytes datagram, c
 void Peer::install_answer(const crypto::OpenedInitiation& initiation, ConstBytes datagram, const Route& at,
                           Instant now) {
   const wire::SessionId sid = context_.take_sid(id_);
-  auto response = initiation.respond(context_.settings.identity, preshared_key(), sid, context_.settings.params,
-                                     context_.random_secret());
-  if (!response) {
-    context_.release_sid(sid);
-    context_.count(response.error());
-    return;
-  }
+  // It has been verified, so there is a response.
+  auto [message, established] =
+      initiation
+          .respond(context_.settings.identity, preshared_key(), sid, context_.settings.params, context_.random_secret())
+          .value();
   if (!sessions_.has_unconfirmed() && (!held_back_at_ || now >= *held_back_at_ + 2 * hold_back)) {
     held_back_at_ = now;
     call_.postpone(now + hold_back);
   }
   const Timing& timing = context_.settings.timing;
   const Duration takeover = timing.rekey_after + (timing.reject_after - timing.rekey_after) / 3;
-  install(
-      {.session = std::make_shared<crypto::Session>(sid, context_.settings.params, std::move(response->established)),
-       .timestamp_ns = initiation.claimed_timestamp_ns(),
-       .initiator = settings_.public_key,
-       .handshake_begin = now,
-       .handshake_end = now,
-       .born = now,
-       .rekey_at = now + context_.jittered(takeover, rekey_jitter)},
-      now);
-  answers_.remember(datagram, response->message, sid, at);
-  context_.send(at, response->message);
+  install({.session = std::make_shared<crypto::Session>(sid, context_.settings.params, std::move(established)),
+           .timestamp_ns = initiation.claimed_timestamp_ns(),
+           .initiator = settings_.public_key,
+           .handshake_begin = now,
+           .handshake_end = now,
+           .born = now,
+           .rekey_at = now + context_.jittered(takeover, rekey_jitter)},
+          now);
+  answers_.remember(datagram, message, sid, at);
+  context_.send(at, message);
   ++context_.counters.initiations_answered;
 }
 
@@ -234,9 +231,8 @@ void Peer::on_control(wire::SessionId sid, ConstBytes datagram, const Route& at,
 }
 
 void Peer::on_close(const SessionSlot& slot, Instant now) {
-  const bool had_session = sessions_.current() != nullptr;
   remove_sessions(sessions_.remove_up_to(slot.sid()));
-  if (!had_session || sessions_.current() != nullptr) return;
+  if (sessions_.current() != nullptr) return;
   report("closed by the peer");
   session_lost(now, settings_.endpoints.empty());
   call_.start_over(now + call_after_close, call_after_close);

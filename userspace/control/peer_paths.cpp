@@ -70,8 +70,8 @@ void Peer::after_heartbeat(Path& path, const Path::Arrival& arrival, Instant now
   // A call that nobody answered for long would wait out its backoff, and the session might grow too old meanwhile.
   if ((arrival.validated || arrival.recovered) && call_wanted(now)) call_.hurry(now);
   if (arrival.validated || arrival.recovered) report_path(path);
-  SessionSlot* current = sessions_.current();
-  if (arrival.answer_now && current != nullptr) send_heartbeat(path, *current, now);
+  // The session that it came on has become the current one if there was none.
+  if (arrival.answer_now) send_heartbeat(path, *sessions_.current(), now);
 }
 
 void Peer::run_paths(Instant now) {

@@ -71,10 +71,8 @@ bool is_canonical(const PublicKeyBytes& coordinate) {
 // Nothing when the point is spelled wrongly, or has low order: then the result would be all zero whatever the secret.
 std::optional<SecretKey> shared_secret(const SecretKey& secret, const PublicKeyBytes& point) {
   SecretKey shared;
-  if (!is_canonical(point) || crypto_scalarmult(shared.data(), secret.data(), point.data()) != 0 ||
-      sodium_is_zero(shared.data(), shared.size) != 0) {
-    return std::nullopt;
-  }
+  // libsodium says -1 to an all-zero result.
+  if (!is_canonical(point) || crypto_scalarmult(shared.data(), secret.data(), point.data()) != 0) return std::nullopt;
   return shared;
 }
 
@@ -244,10 +242,10 @@ std::expected<OpenedInitiation::Response, HandshakeFailure> OpenedInitiation::re
   ResponseBytes message{};
   write_start(CP_TYPE_RESPONSE, peer_sid_, ephemeral_secret, message);
 
-  const auto shared = shared_secret(ephemeral_secret, peer_ephemeral_);
-  if (!shared) return refuse(HandshakeFailure::bad_ephemeral);
+  // Whether a point gives a secret does not depend on whose secret it meets: open() has refused those that give none.
+  const SecretKey shared = shared_secret(ephemeral_secret, peer_ephemeral_).value();
   const Hash hash = hash_prefix(hash_, message);
-  const Secret<64> chaining_key = second_chaining_key(chaining_key_, *shared, psk);
+  const Secret<64> chaining_key = second_chaining_key(chaining_key_, shared, psk);
 
   std::array<uint8_t, response_plain_size> plain;
   const Bytes details = Bytes(plain).first(sid_size + wire::params_size);

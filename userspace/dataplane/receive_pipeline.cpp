@@ -91,10 +91,7 @@ void ReceivePipeline::deliver(const Plan& plan, const Candidate& candidate, Byte
   const control::AllowedIps& routes = *plan.forwarding.routes;
   const auto owner = layout->v6 ? routes.lookup_v6(plaintext.data() + 8) : routes.lookup_v4(plaintext.data() + 12);
   if (owner != peer) return tally(counters_.bad_source);
-  if (!coalescer_.add(plaintext)) {
-    write_out();
-    (void)coalescer_.add(plaintext);
-  }
+  (void)coalescer_.add(plaintext);  // it holds a whole batch
 }
 
 void ReceivePipeline::write_out() {
@@ -121,16 +118,8 @@ control::PathCounters::Row* ReceivePipeline::path_row(const Plan& plan, control:
 
 void ReceivePipeline::count_refused(const Plan& plan, const Arrival& arrival, const ReceiveEntry& entry,
                                     WindowVerdict verdict) {
-  switch (verdict) {
-    case WindowVerdict::fresh:
-      return;
-    case WindowVerdict::too_old:
-      return tally(counters_.too_old);
-    case WindowVerdict::beyond:
-      return tally(counters_.bad_counter);
-    case WindowVerdict::duplicate:
-      break;
-  }
+  if (verdict == WindowVerdict::too_old) return tally(counters_.too_old);
+  if (verdict == WindowVerdict::beyond) return tally(counters_.bad_counter);
   tally(counters_.duplicate);
   if (auto* row = path_row(plan, entry.peer, arrival)) control::add_relaxed(row->duplicate_packets, 1);
 }

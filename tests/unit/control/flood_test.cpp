@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "network.h"
+#include "wire/frame.h"
 
 namespace centipede::control::test {
 namespace {
@@ -109,6 +110,30 @@ TEST(FloodOfInitiations, Over100000MadeUpSourcesNothingIsAmplified) {
             network.gate.unproven_burst);
 }
 
+TEST(FloodOfInitiations, AProvenSourceAboveItsRateGetsSilence) {
+  Network network;
+  network.gate.unproven_burst = 1;
+  network.gate.unproven_period = seconds(3600);
+  network.gate.source_burst = 1;
+  network.add_host();
+  network.add_host();
+  network.set_uplink(0, 0, {"10.1.0.1"});
+  network.set_uplink(1, 0, {"10.1.0.2"});
+  network.deliver(Flood(1).next("10.1.0.2"));
+  network.add_peer(1, 0, {});
+  Packet call;
+  network.on_packet = [&](Packet& packet) {
+    if (packet.is_initiation()) call = packet;
+    return true;
+  };
+  network.add_peer(0, 1, {at("10.1.0.2")});
+  ASSERT_TRUE(network.run_until([&] { return network.controller(1).counters().initiations_answered == 1; }));
+  network.record = true;
+  network.deliver(call);
+  EXPECT_EQ(network.controller(1).counters().source_limited, 1U);
+  EXPECT_TRUE(network.sent.empty());
+}
+
 // Whoever answers calls with cookies that are not the peer's, or the peer's to somebody else.
 TEST(Cookie, ForgedOrMisdirectedOnesChangeNothing) {
   Network network;
@@ -135,6 +160,53 @@ TEST(Cookie, ForgedOrMisdirectedOnesChangeNothing) {
   EXPECT_EQ(counters.unexpected_cookie, 2U);
   EXPECT_EQ(counters.initiations_sent, calls);
   EXPECT_EQ(counters.cookies_accepted, 0U);
+}
+
+Packet cookie_for(const Packet& call, size_t callee, const Endpoint& from) {
+  const auto bytes = crypto::seal_cookie(identity(callee).receiver_keys(), crypto::Cookie{1, 2, 3}, call.bytes, 77);
+  return {.from = callee, .source = from, .destination = call.source, .bytes = {bytes.begin(), bytes.end()}};
+}
+
+TEST(Cookie, IsTakenOnALearnedPathThatHasBeenValidated) {
+  Network network;
+  connect_two(network, true, false);
+  ASSERT_TRUE(network.run_until([&] { return network.paths_in(1, PathState::active) == 1; }));
+  Packet call;
+  network.on_packet = [&](Packet& packet) {
+    if (packet.is_initiation()) call = packet;
+    return false;
+  };
+  ASSERT_TRUE(network.run_until([&] { return call.from == 1; })) << "the listener calls on the path that it knows";
+  const uint64_t calls = network.controller(1).counters().initiations_sent;
+  network.deliver(cookie_for(call, 0, at("10.1.0.1")));
+  EXPECT_EQ(network.controller(1).counters().cookies_accepted, 1U);
+  EXPECT_EQ(network.controller(1).counters().initiations_sent, calls + 1);
+}
+
+TEST(Cookie, IsNotTakenFromAnAddressThatHasProvenNothing) {
+  Network network;
+  connect_two(network, true, false);
+  ASSERT_TRUE(network.run_until([&] { return network.agreed(); }));
+  Packet call;
+  network.on_packet = [&](Packet& packet) {
+    if (packet.is_initiation()) call = packet;
+    return packet.is_control_lane();
+  };
+  ASSERT_TRUE(network.run_until([&] { return !call.bytes.empty(); }, seconds(125)));
+  // A heartbeat of the peer's, come from elsewhere, makes a path that nobody has validated.
+  std::array<uint8_t, CP_HEARTBEAT_SIZE> frame{};
+  wire::write_frame(wire::Heartbeat{.path_id = 900, .number = 1}, frame.data());
+  const auto aead = crypto::make_sodium_aead();
+  const Endpoint elsewhere = at("192.0.2.66");
+  network.deliver(
+      {.source = elsewhere, .destination = at("10.1.0.1"), .bytes = network.session(1)->seal_control(*aead, frame)});
+  ASSERT_EQ(network.status(0).paths.size(), 2U);
+  const auto& counters = network.controller(0).counters();
+  const uint64_t calls = counters.initiations_sent;
+  network.deliver(cookie_for(call, 1, elsewhere));
+  EXPECT_EQ(counters.unexpected_cookie, 1U);
+  EXPECT_EQ(counters.cookies_accepted, 0U);
+  EXPECT_EQ(counters.initiations_sent, calls);
 }
 
 TEST(Cookie, RepliesAnswerAtMostABurstOfCalls) {

@@ -127,6 +127,31 @@ TEST(PresharedKeyFile, IsReadAnewAtEachHandshake) {
   EXPECT_GE(network.hosts[1]->key_files.reads, 3);
 }
 
+TEST(PresharedKeyFile, WithNobodyToReadItLeavesTheKeyOfTheSettingsInForce) {
+  Network network;
+  network.add_host();
+  network.add_host();
+  const auto key = [] {
+    crypto::SecretKey secret;
+    secret.data()[0] = 9;
+    return secret;
+  };
+  network.hosts[1]->key_files.files.emplace("psk", key());
+  network.hosts[0]->controller = std::make_unique<Controller>(Settings{.identity = identity(0).clone(), .params = {}},
+                                                              network.hosts[0]->randomness);
+  network.set_uplink(0, 0, {"10.1.0.1"});
+  network.set_uplink(1, 0, {"10.1.0.2"});
+  network.add_peer(1, 0, {});
+  PeerSettings peer{.name = "x",
+                    .public_key = identity(1).public_key(),
+                    .preshared_key = key(),
+                    .preshared_key_file = "psk",
+                    .endpoints = {at("10.1.0.2")}};
+  ASSERT_TRUE(network.controller(0).add_peer(std::move(peer), network.time(0)).has_value());
+  network.settle(0);
+  EXPECT_TRUE(network.run_until([&] { return network.agreed(); }, seconds(1)));
+}
+
 TEST(PresharedKeyFile, ThatCannotBeReadLeavesTheLastKeyInForceAndSaysSoOnce) {
   Network network;
   network.add_host();

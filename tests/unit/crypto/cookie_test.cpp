@@ -49,6 +49,8 @@ TEST_F(CookieTest, NobodyElseDoes) {
   }
   for (size_t size = 0; size < reply.size(); ++size)
     EXPECT_FALSE(open_cookie(bob.receiver_keys(), initiation, ConstBytes(reply).first(size))) << size;
+  for (size_t size = 0; size < size_t{2} * CP_MAC_SIZE; ++size)
+    EXPECT_FALSE(open_cookie(bob.receiver_keys(), ConstBytes(initiation).last(size), reply)) << size;
 }
 
 TEST_F(CookieTest, TheReplyShowsNeitherTheCookieNorTheSamePadTwice) {

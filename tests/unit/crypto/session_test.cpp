@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <type_traits>
 
 #include "test_support.h"
@@ -52,6 +53,31 @@ TEST_F(SessionTest, EachControlPacketIsTakenOnceInAnyOrder) {
     EXPECT_TRUE(b->open_control(*aead, packets[i])) << i;
   for (const auto& packet : packets)
     EXPECT_EQ(b->open_control(*aead, packet).error(), Failure::duplicate);
+}
+
+// Opens another copy of a packet between this one's look at the window and its own end.
+class Interrupted final : public AeadProvider {
+ public:
+  Interrupted(AeadProvider& inner, std::function<void()> interruption)
+      : inner_(inner), interruption_(std::move(interruption)) {}
+  [[nodiscard]] std::string_view name() const override { return "interrupted"; }
+  void seal(const TrafficKey& key, std::span<AeadJob> jobs) override { inner_.seal(key, jobs); }
+  void open(const TrafficKey& key, std::span<AeadJob> jobs) override {
+    interruption_();
+    inner_.open(key, jobs);
+  }
+
+ private:
+  AeadProvider& inner_;
+  std::function<void()> interruption_;
+};
+
+TEST_F(SessionTest, OfTwoCopiesThatBothLookedFreshOneIsTaken) {
+  const auto packet = from_a("once");
+  int taken = 0;
+  Interrupted interrupted(*aead, [&] { taken += b->open_control(*aead, packet).has_value() ? 1 : 0; });
+  EXPECT_EQ(b->open_control(interrupted, packet).error(), Failure::duplicate);
+  EXPECT_EQ(taken, 1);
 }
 
 TEST_F(SessionTest, AControlPacketFromBeforeTheWindowIsTooOld) {

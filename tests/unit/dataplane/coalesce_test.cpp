@@ -260,6 +260,21 @@ TEST(Coalesce, FragmentsOptionsAndUnknownPacketsPassSinglyAndEndOpenJoins) {
   }
 }
 
+TEST(Coalesce, PacketsTooShortForTheirTransportHeaderPassSinglyAndKeepTheirPlace) {
+  for (const bool udp : {false, true}) {
+    const auto packets = build_all(cut(stream(false, udp, 400), 100));
+    for (size_t transport = 0; transport < (udp ? 8U : 20U); ++transport) {
+      Packet cut_off = packets[0];
+      cut_off.resize(20 + transport);
+      put16(cut_off, 2, cut_off.size());
+      const std::vector<Packet> batch{packets[0], packets[1], cut_off, packets[2], packets[3]};
+      const auto written = coalesce(batch);
+      ASSERT_EQ(written.size(), 3U) << udp << transport;
+      EXPECT_EQ(recut(written), batch) << udp << transport;
+    }
+  }
+}
+
 TEST(Coalesce, OtherProtocolsDoNotDisturb) {
   const auto packets = build_all(cut(stream(false, false, 400), 100));
   Packet ping = packets[0];

@@ -80,11 +80,15 @@ class PipelineTest : public testing::Test {
 
   // A datagram as the peer would send it with this number.
   std::vector<uint8_t> sealed(wire::PacketNumber number, const std::vector<uint8_t>& plaintext) {
+    return sealed(number, plaintext, *sending);
+  }
+  std::vector<uint8_t> sealed(wire::PacketNumber number, const std::vector<uint8_t>& plaintext,
+                              const crypto::Session& by) {
     std::vector<uint8_t> datagram(CP_DATA_HEADER_SIZE + plaintext.size());
-    wire::write_data_header({.number = number, .sid = sending->peer_sid()}, datagram.data());
+    wire::write_data_header({.number = number, .sid = by.peer_sid()}, datagram.data());
     std::ranges::copy(plaintext, datagram.begin() + CP_DATA_HEADER_SIZE);
     crypto::AeadJob job{.packet = datagram.data(), .payload_size = plaintext.size()};
-    aead->seal(sending->send_key(), {&job, 1});
+    aead->seal(by.send_key(), {&job, 1});
     return datagram;
   }
 
@@ -241,6 +245,96 @@ TEST_F(PipelineTest, every_refusal_of_a_header_is_counted_and_changes_nothing) {
   EXPECT_EQ(counters.bad_lane, 1U);
   EXPECT_EQ(counters.bad_counter, 1U);
   EXPECT_TRUE(std::ranges::all_of(memory, [](uint64_t word) { return word == 0; }));
+}
+
+TEST_F(PipelineTest, packets_of_several_sessions_in_one_batch_are_each_opened_with_their_own_key) {
+  const auto sending_other = session(0xcccc, 0xdddd, 3, 4);
+  const auto receiving_other = session(0xdddd, 0xcccc, 4, 3);
+  const auto windows_other = pool.allocate(2, window_words);
+  plan.sessions =
+      SessionTable({{.sid = receiving->local_sid(), .peer = sender_peer, .session = receiving, .windows = windows},
+                    {.sid = receiving_other->local_sid(),
+                     .peer = other_peer,
+                     .session = receiving_other,
+                     .windows = windows_other}});
+  const auto inner_other = ip_packet("10.10.0.9", "10.10.0.2", 64);
+  std::vector<std::vector<uint8_t>> datagrams;
+  for (uint64_t counter = 0; counter < 3; ++counter) {
+    datagrams.push_back(sealed({0, counter}, inner));
+    datagrams.push_back(sealed({0, counter}, inner_other, *sending_other));
+  }
+  std::vector<Arrival> arrivals;
+  for (auto& datagram : datagrams)
+    arrivals.push_back(arrival(datagram));
+  receiver(0, *aead, counters).process(plan, arrivals);
+  EXPECT_EQ(counters.delivered, 6U);
+  EXPECT_EQ(counters.bad_tag, 0U);
+}
+
+TEST_F(PipelineTest, what_the_window_has_left_behind_is_too_old) {
+  const auto old = sealed({0, 5}, inner);
+  receive(sealed({0, 5 + uint64_t{window_words} * CP_WINDOW_WORD_BITS}, inner));
+  receive(old);
+  EXPECT_EQ(counters.too_old, 1U);
+  EXPECT_EQ(counters.delivered, 1U);
+}
+
+TEST_F(PipelineTest, a_packet_over_no_path_of_the_peer_is_delivered_once_and_credited_to_none) {
+  const auto datagram = sealed({0, 5}, inner);
+  receive(datagram, 2);
+  receive(datagram, 2);
+  auto copy = datagram;
+  const Arrival from_elsewhere{.payload = copy, .uplink = 0, .remote = remote(1)};
+  receiver(0, *aead, counters).process(plan, {&from_elsewhere, 1});
+  EXPECT_EQ(counters.delivered, 1U);
+  EXPECT_EQ(counters.duplicate, 2U);
+  for (const control::DataPath& path : plan.peer(sender_peer)->paths) {
+    EXPECT_EQ(path.counters->sum(&control::PathCounters::Row::first_packets), 0U);
+    EXPECT_EQ(path.counters->sum(&control::PathCounters::Row::duplicate_packets), 0U);
+  }
+}
+
+TEST_F(PipelineTest, a_peer_that_has_just_been_removed_gets_its_packets_counted_and_none_credited) {
+  const auto paths = plan.peer(sender_peer)->paths;
+  plan.forwarding.peers[sender_peer] = nullptr;
+  plan.forwarding.routes = std::make_shared<control::AllowedIps>();
+  const auto datagram = sealed({0, 5}, inner);
+  receive(datagram);
+  receive(datagram);
+  EXPECT_EQ(counters.bad_source, 1U);
+  EXPECT_EQ(counters.duplicate, 1U);
+  EXPECT_EQ(paths[0].counters->sum(&control::PathCounters::Row::first_packets), 0U);
+}
+
+TEST_F(PipelineTest, an_ipv6_packet_is_judged_by_its_own_routes) {
+  auto routes = std::make_shared<control::AllowedIps>();
+  ASSERT_TRUE(routes->insert(*Prefix::parse("fd00::1/128"), sender_peer));
+  plan.forwarding.routes = routes;
+  std::vector<uint8_t> packet(40 + 8);
+  packet[0] = 0x60;
+  packet[5] = 8;
+  packet[6] = 253;
+  packet[8] = 0xfd;
+  packet[23] = 1;
+  receive(sealed({0, 1}, packet));
+  packet[23] = 2;
+  receive(sealed({0, 2}, packet));
+  EXPECT_EQ(counters.delivered, 1U);
+  EXPECT_EQ(counters.bad_source, 1U);
+}
+
+TEST_F(PipelineTest, what_the_device_does_not_take_is_counted) {
+  sink.reset(open("/dev/full", O_WRONLY | O_CLOEXEC));
+  receive(sealed({0, 1}, inner));
+  EXPECT_EQ(counters.tun_write_failed, 1U);
+  EXPECT_EQ(counters.delivered, 0U);
+}
+
+TEST_F(PipelineTest, a_control_packet_that_the_control_thread_does_not_take_is_counted) {
+  (void)mailbox.close();
+  receive(sealed({CP_CONTROL_LANE, 1}, inner));
+  EXPECT_EQ(counters.malformed, 1U);
+  EXPECT_TRUE(mailbox.take().datagrams.empty());
 }
 
 TEST_F(PipelineTest, handshakes_and_control_frames_go_to_the_control_thread) {
