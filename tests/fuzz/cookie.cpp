@@ -7,7 +7,7 @@
 
 #include "control/gate.h"
 #include "forge.h"
-#include "randomness.h"
+#include "sim_random.h"
 
 namespace centipede::fuzz {
 namespace {
@@ -128,7 +128,7 @@ struct Caller {
 };
 
 void check_gate(Input& input) {
-  SeededRandomness randomness(1);
+  sim::SimRandom randomness(1);
   control::Gate gate(bob(), limits, randomness);
   const Instant start{seconds(1)};
   Instant now = start;

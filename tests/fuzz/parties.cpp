@@ -33,22 +33,34 @@ IpAddress address_of(size_t party, control::UplinkId uplink, size_t version) {
   return IpAddress::v4(bytes.data());
 }
 
-void Sessions::add(size_t owner, const std::shared_ptr<crypto::Session>& session) {
-  of_[owner][{session->local_sid(), session->peer_sid()}] = session;
+void Record::add(size_t owner, const std::shared_ptr<crypto::Session>& session) {
+  sessions_of_[owner][{session->local_sid(), session->peer_sid()}] = session;
   const crypto::Session* other = counterpart(owner, *session);
   if (other == nullptr) return;
   promise(same_key(session->send_key(), other->receive_key()) && same_key(session->receive_key(), other->send_key()),
           "two sessions that name each other have the same keys");
 }
 
-const crypto::Session* Sessions::counterpart(size_t owner, const crypto::Session& session) const {
-  const auto& theirs = of_[1 - owner];
+const crypto::Session* Record::counterpart(size_t owner, const crypto::Session& session) const {
+  const auto& theirs = sessions_of_[1 - owner];
   const auto found = theirs.find({session.peer_sid(), session.local_sid()});
   return found == theirs.end() ? nullptr : found->second.get();
 }
 
-Party::Party(size_t index, bool calls, sim::Ledger& ledger, Sessions& sessions)
-    : index_(index), calls_(calls), ledger_(ledger), all_sessions_(sessions) {}
+void Record::on_sent(ConstBytes datagram) {
+  const auto number = load_be<uint64_t>(&datagram[CP_OFFSET_NUMBER]);
+  const auto sid = load_be<uint64_t>(&datagram[CP_OFFSET_SID]);
+  const std::vector<uint8_t> bytes(datagram.begin(), datagram.end());
+  const auto [row, first] = sent_.try_emplace({sid, number}, bytes);
+  promise(first || row->second == bytes, "no number is used twice under one key");
+}
+
+void Record::check_delivered() const {
+  for (const auto& violation : violations_)
+    promise(false, violation.c_str());
+}
+
+Party::Party(size_t index, bool calls, Record& record) : index_(index), calls_(calls), record_(record) {}
 
 void Party::start(Now now, uint64_t seed, bool kept_timestamps) {
   if (!kept_timestamps) {
@@ -56,15 +68,15 @@ void Party::start(Now now, uint64_t seed, bool kept_timestamps) {
     peer_sids_.clear();
   }
   control::Settings settings{.identity = identity(index_).clone(),
-                             .params = {.heartbeat_ms = 1000},
+                             .params = {.lanes = 2, .window_bits = CP_WINDOW_BITS_MIN, .heartbeat_ms = 1000},
                              .workers = 1,
                              .timing = {},
                              .gate = {.unproven_period = seconds(2), .unproven_burst = 2},  // cookies soon
                              .timestamp_floor_ns = timestamps_.sent_limit_ns};
   settings.timing.heartbeat_interval = seconds(1);  // fewer quiet heartbeats, more of what the input asks for
-  randomness_ = std::make_unique<SeededRandomness>(seed);
+  randomness_ = std::make_unique<sim::SimRandom>(seed);
   controller_ = std::make_unique<control::Controller>(std::move(settings), *randomness_);
-  traffic_ = std::make_unique<sim::DataTraffic>(ledger_, static_cast<uint32_t>(index_));
+  traffic_ = std::make_unique<sim::DataTraffic>(record_.ledger(), static_cast<uint32_t>(index_));
   receivable_.clear();
   calls_under_way_.clear();
   forwarding_ = {};
@@ -123,9 +135,9 @@ bool Party::receive(const Datagram& datagram, Now now) {
   return false;
 }
 
-void Party::send_data() {
+void Party::send_data(Now now) {
   for (const auto& peer : forwarding_.peers) {
-    const auto bytes = traffic_->seal(*peer, static_cast<uint32_t>(1 - index_));
+    const auto bytes = traffic_->seal(*peer, static_cast<uint32_t>(1 - index_), *randomness_, now.monotonic);
     if (bytes.empty()) continue;
     for (const control::DataPath& path : peer->send_paths)
       send({path.uplink, path.local, path.remote}, bytes);
@@ -148,8 +160,7 @@ void Party::settle() {
     carry_out(action);
   promise(calls_under_way_.size() <= attempt_limit, "at most three calls wait for a response");
   check_forwarding();
-  for (const auto& violation : ledger_.violations())
-    promise(false, violation.c_str());
+  record_.check_delivered();
 }
 
 void Party::carry_out(control::Action& action) {
@@ -158,7 +169,7 @@ void Party::carry_out(control::Action& action) {
   } else if (const auto* added = std::get_if<control::SessionAdded>(&action)) {
     check_new(*added->session);
     receivable_.emplace(added->session->local_sid(), added->session);
-    all_sessions_.add(index_, added->session);
+    record_.add(index_, added->session);
     traffic_->add(added->session);
   } else if (const auto* removed = std::get_if<control::SessionRemoved>(&action)) {
     promise(receivable_.erase(removed->local_sid) == 1, "a session is removed once");
@@ -183,7 +194,7 @@ void Party::check_new(const crypto::Session& session) {
 
 void Party::send(const control::Route& route, std::vector<uint8_t> bytes) {
   promise(!bytes.empty() && route.remote.port != 0, "a datagram has bytes and somewhere to go");
-  if ((bytes[0] & CP_CONTROL_BIT) == 0) ledger_.on_session_datagram(bytes);
+  if ((bytes[0] & CP_CONTROL_BIT) == 0) record_.on_sent(bytes);
   const auto uplink = uplinks_.find(route.uplink);
   promise(uplink != uplinks_.end() && uplink->second.usable, "datagrams leave over uplinks that are there");
   const auto& addresses = uplink->second.addresses;
@@ -205,7 +216,7 @@ void Party::check_forwarding() {
     }
     if (!peer->send_session) continue;
     promise(receivable_.contains(peer->send_session->local_sid()), "what is sent on can be received on");
-    promise(all_sessions_.counterpart(index_, *peer->send_session) != nullptr,
+    promise(record_.counterpart(index_, *peer->send_session) != nullptr,
             "nothing is sent on a session that the peer never had");
   }
 }

@@ -10,7 +10,7 @@
 #include "control/controller.h"
 #include "data_traffic.h"
 #include "fuzz.h"
-#include "randomness.h"
+#include "sim_random.h"
 
 namespace centipede::fuzz {
 
@@ -27,20 +27,29 @@ struct Datagram {
   std::vector<uint8_t> bytes;
 };
 
-// Every session that either of the two has ever had, by its ids as its owner sees them.
-class Sessions {
+// What both have ever had and sent, across restarts.
+class Record {
  public:
+  // A session of `owner`'s.
   void add(size_t owner, const std::shared_ptr<crypto::Session>& session);
   [[nodiscard]] const crypto::Session* counterpart(size_t owner, const crypto::Session& session) const;
+  // A datagram of a session, as it leaves.
+  void on_sent(ConstBytes datagram);
+  void check_delivered() const;
+
+  [[nodiscard]] sim::Ledger& ledger() { return ledger_; }
 
  private:
-  using Ids = std::pair<wire::SessionId, wire::SessionId>;  // local, peer's
-  std::array<std::map<Ids, std::shared_ptr<crypto::Session>>, party_count> of_;
+  using Ids = std::pair<wire::SessionId, wire::SessionId>;  // the owner's, the other's
+  std::array<std::map<Ids, std::shared_ptr<crypto::Session>>, party_count> sessions_of_;
+  std::map<std::pair<wire::SessionId, uint64_t>, std::vector<uint8_t>> sent_;  // by receiver's id and number
+  sim::Violations violations_;
+  sim::Ledger ledger_{violations_};
 };
 
 class Party {
  public:
-  Party(size_t index, bool calls, sim::Ledger& ledger, Sessions& sessions);
+  Party(size_t index, bool calls, Record& record);
 
   // Anew; of what it had in its memory, it may have kept the timestamps on a disk.
   void start(Now now, uint64_t seed, bool kept_timestamps);
@@ -49,7 +58,7 @@ class Party {
   void remove_uplink(control::UplinkId id, Now now);
   // Takes the datagram if it has its destination; false: it does not.
   bool receive(const Datagram& datagram, Now now);
-  void send_data();
+  void send_data(Now now);
   // Runs the timer if it is due.
   void tick(Now now);
   [[nodiscard]] Instant next_deadline() const { return controller_->next_deadline(); }
@@ -67,9 +76,8 @@ class Party {
 
   size_t index_;
   bool calls_;  // knows where the other one is
-  sim::Ledger& ledger_;
-  Sessions& all_sessions_;
-  std::unique_ptr<SeededRandomness> randomness_;
+  Record& record_;
+  std::unique_ptr<sim::SimRandom> randomness_;
   std::unique_ptr<control::Controller> controller_;
   std::unique_ptr<sim::DataTraffic> traffic_;
   std::map<control::UplinkId, control::Uplink> uplinks_;

@@ -48,8 +48,7 @@ class World {
   Input& input_;
   Instant now_{seconds(1000)};
   std::array<Duration, party_count> wall_offset_{};
-  sim::Ledger ledger_;
-  Sessions sessions_;
+  Record record_;
   std::array<Party, party_count> parties_;
   size_t index_ = 0;  // of the party chosen last
   std::deque<Datagram> in_flight_;
@@ -57,8 +56,7 @@ class World {
   size_t starts_ = 0;
 };
 
-World::World(Input& input)
-    : input_(input), parties_{Party(0, true, ledger_, sessions_), Party(1, input.flag(), ledger_, sessions_)} {
+World::World(Input& input) : input_(input), parties_{Party(0, true, record_), Party(1, input.flag(), record_)} {
   for (size_t index = 0; index < party_count; ++index) {
     parties_[index].start(now(index), ++starts_, false);
     for (control::UplinkId id = 0; id < 2; ++id) {
@@ -140,8 +138,8 @@ void World::step() {
       return change_uplink(party, index_);
     }
     default:
-      for (Party& party : parties_)
-        party.send_data();
+      for (size_t index = 0; index < party_count; ++index)
+        parties_[index].send_data(now(index));
       return;
   }
 }
