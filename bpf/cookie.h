@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Cookies (docs/protocol.md, section 6): what a sender proves its address with, and the bytes of the reply that carries
+ * Cookies (docs/protocol.md, section 2): what a sender proves its address with, and the bytes of the reply that carries
  * one to it.
  *
  * A word is 8 bytes of the wire in little-endian order, as SipHash takes them.

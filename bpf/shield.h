@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The shield: handshake datagrams are judged here before a socket sees them (docs/protocol.md, section 6), so that a
+ * The shield: handshake datagrams are judged here before a socket sees them (docs/protocol.md, section 2), so that a
  * flood of them costs a few hashes each and no handshake. Nothing is remembered of a sender that has not proved its
  * address. What is passed is judged again, in full, by the controller.
  */

@@ -7,6 +7,7 @@
 
 #include <array>
 #include <memory>
+#include <stdexcept>
 #include <vector>
 
 #include "dataplane/xdp.h"
@@ -50,7 +51,7 @@ class LiveTest : public ProgramTest {
 
   XdpAttachment attach(const WirePair& pair, XdpMode mode) {
     auto attached = program->attach(pair.ifindex(), mode);
-    EXPECT_TRUE(attached) << attached.error().text;
+    if (!attached) throw std::runtime_error(attached.error().text);
     return std::move(*attached);
   }
 

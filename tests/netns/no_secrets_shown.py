@@ -41,10 +41,10 @@ def map_bytes(host):
 def shown(tunnel):
     """Everything that can be seen of it from outside, by name."""
     host, pid = tunnel.host, tunnel.daemon.pid
-    for words in (["status"], ["status", "--json"], ["doctor"], ["status", "-i", tunnel.name, "--verbose"]):
+    for words in (["status"], ["status", "--json"], ["doctor"], ["status", "-i", tunnel.name]):
         answer = host.centipede(*words, check=False)
         yield " ".join(words), (answer.stdout + answer.stderr).encode()
-    for path in ("/status", "/"):
+    for path in ("/v1/status", "/"):
         answer = host.run("curl", "-s", "--unix-socket", f"/run/centipede/{tunnel.name}.sock", f"http://x{path}",
                           check=False)
         yield f"GET {path}", answer.stdout.encode()

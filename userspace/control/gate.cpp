@@ -1,7 +1,5 @@
 #include "control/gate.h"
 
-#include <sodium.h>
-
 #include <algorithm>
 
 #include "control/controller.h"
@@ -66,11 +64,9 @@ bool Gate::proven(ConstBytes initiation, const Endpoint& source) const {
   });
 }
 
-bool Gate::within_source_rate(const IpAddress& address, Instant now) {
-  const auto prefix = prefix_of(address);
-  crypto::Mac hash;
-  crypto_shorthash_siphashx24(hash.data(), prefix.data(), prefix.size(), place_key_.data());
-  Source& source = sources_[load_be<uint64_t>(hash.data()) % places];
+bool Gate::within_source_rate(const IpAddress& source_address, Instant now) {
+  const auto prefix = prefix_of(source_address);
+  Source& source = sources_[crypto::keyed_hash(place_key_, prefix) % places];
   if (source.prefix != prefix) source = {prefix, TokenBucket(limits_.source_period, limits_.source_burst)};
   return source.rate.take(now);
 }

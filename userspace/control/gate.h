@@ -49,7 +49,7 @@ class Gate {
 
  private:
   [[nodiscard]] bool proven(ConstBytes initiation, const Endpoint& source) const;
-  [[nodiscard]] bool within_source_rate(const IpAddress& source, Instant now);
+  [[nodiscard]] bool within_source_rate(const IpAddress& source_address, Instant now);
 
   // A source has one place, found by a keyed hash; one that takes the place of another starts with a full rate.
   struct Source {

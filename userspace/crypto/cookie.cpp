@@ -101,4 +101,8 @@ std::optional<Cookie> open_cookie(const ReceiverKeys& receiver, ConstBytes initi
   return cookie;
 }
 
+uint64_t keyed_hash(const CookieSecret& key, ConstBytes data) {
+  return load_be<uint64_t>(siphash(key.data(), data).data());
+}
+
 }  // namespace centipede::crypto

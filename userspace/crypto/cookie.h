@@ -40,4 +40,7 @@ void write_mac2(const Cookie& cookie, Bytes message);
 // The cookie, if the reply is one to this initiation, made by somebody who knows the receiver's public key.
 [[nodiscard]] std::optional<Cookie> open_cookie(const ReceiverKeys& receiver, ConstBytes initiation, ConstBytes reply);
 
+// For tables whose places strangers must not be able to choose.
+[[nodiscard]] uint64_t keyed_hash(const CookieSecret& key, ConstBytes data);
+
 }  // namespace centipede::crypto

@@ -33,9 +33,9 @@ TEST(StatusJson, everything_survives_the_way_to_text_and_back) {
 
 TEST(StatusJson, every_counter_has_a_value_of_its_own_in_the_text) {
   const json document = to_json(full_status());
-  EXPECT_EQ(document["uplinks"][0]["xdp"].size(), 17U);
+  EXPECT_EQ(document["uplinks"][0]["xdp"].size(), 18U);
   EXPECT_EQ(document["total"].size(), 22U);
-  EXPECT_EQ(document["control"].size(), 22U);
+  EXPECT_EQ(document["control"].size(), 26U);
   EXPECT_NE(document["total"]["duplicate"], document["total"]["too_old"]);
 }
 

@@ -223,11 +223,9 @@ TEST(SessionLife, LinksGoneForTenMinutesAreBackInThreeSeconds) {
 }
 
 TEST(SessionLife, AnOutageThatNobodyReportsIsOverThreeSecondsAfterItEnds) {
-  for (const auto& [outage, bound] : {std::pair{seconds(5), seconds(3)},
-                                      std::pair{seconds(200), seconds(3)},
-                                      std::pair{seconds(600), seconds(3)},
-                                      std::pair{seconds(3400), seconds(3)},
-                                      std::pair{seconds(7200), seconds(37)}}) {
+  for (const auto& [outage, bound] :
+       {std::pair{seconds(5), seconds(3)}, std::pair{seconds(200), seconds(3)}, std::pair{seconds(600), seconds(3)},
+        std::pair{seconds(3400), seconds(3)}, std::pair{seconds(7200), seconds(37)}}) {
     for (uint64_t seed = 0; seed < 4; ++seed) {
       Network network(seed);
       connect_two(network, true, seed % 2 == 0);
