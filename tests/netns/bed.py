@@ -191,6 +191,21 @@ class Capture:
         return text.splitlines()
 
 
+class Wire:
+    """A program of programs/ that watches the wire's ends of links until it is told to report."""
+
+    def __init__(self, bed, program, *words):
+        self.process = subprocess.Popen(["ip", "netns", "exec", f"{bed.name}-wire", PYTHON,
+                                         PROGRAMS / f"{program}.py", *map(str, words)], text=True,
+                                        stdout=subprocess.PIPE)
+        bed.processes.append(self.process)
+        check_quietly(self.process.stdout.readline() == "ready\n", f"{program} starts")
+
+    def end(self):
+        self.process.send_signal(signal.SIGINT)
+        return json.loads(self.process.communicate(timeout=30)[0])
+
+
 class Tunnel:
     """cp0 on one host: its keys, its configuration file, its daemon."""
 

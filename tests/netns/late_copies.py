@@ -22,9 +22,11 @@ def main():
             late = tunnel.total("duplicate") + tunnel.total("too_old")
             check(early + late > 3000, f"{name}: {early} copies dropped in XDP, {late} in workers")
             check(early >= 0.9 * (early + late), f"{name}: {100 * early / (early + late):.1f} % dropped in XDP")
-            slow = [path for path in tunnel.paths() if path["uplink_name"] == "wlan0" and path["duplicates_early"]]
-            shown = sum(path["duplicates_early"] for path in slow)
-            check(shown >= 0.9 * early, f"{name}: status shows {shown} of them on the slow path")
+            shown = {link: sum(path["duplicates_early"] for path in tunnel.paths() if path["uplink_name"] == link)
+                     for link in ("eth0", "wlan0")}
+            dropped = {link: tunnel.xdp("duplicate", link) + tunnel.xdp("too_old", link) for link in shown}
+            check(shown == dropped, f"{name}: status shows them on the paths that brought them: {shown}")
+            check(shown["wlan0"] > shown["eth0"], f"{name}: most of them on the slow one")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ fails on both: the daemons stay, and the tunnel is back when the reason is gone.
 
 import sys
 
-from bed import Bed, check, wait_for
+from bed import Bed, check, json, wait_for
 
 NETWORKS = {"eth0": "fd01::/64", "wlan0": "fd02::/64"}
 RULES = """table inet broken {{
@@ -47,6 +47,23 @@ def widen(host, *devices):
         host.run("ip", "link", "set", device, "mtu", "1500")
 
 
+def clog(host, *devices):
+    """The queue of the device is full nearly always: ENOBUFS, of which the kernel tells the sender of UDP nothing."""
+    for device in devices:
+        host.run("tc", "qdisc", "replace", "dev", device, "root", "tbf", "rate", "64kbit", "burst", "1600", "limit",
+                 "3200")
+
+
+def unclog(host, *devices):
+    for device in devices:
+        host.run("tc", "qdisc", "delete", "dev", device, "root")
+
+
+def dropped(host, device):
+    """By the device's queue."""
+    return json.loads(host.run("tc", "-s", "-j", "qdisc", "show", "dev", device).stdout)[0]["drops"]
+
+
 def errors(tunnel, *uplinks):
     return sum(path["send_errors"] for path in tunnel.paths() if path["uplink_name"] in uplinks)
 
@@ -69,15 +86,17 @@ def main():
         laptop.wait_active(2)
         office.wait_active(2)
         office.host.program("echo", "serve", "10.10.0.2", 5353)
-        for begin, end in ((forbid, allow), (unroute, route), (narrow, widen)):
+        for begin, end in ((forbid, allow), (unroute, route), (narrow, widen), (clog, unclog)):
             name = begin.__name__
             before = errors(laptop, "eth0")
             pings = laptop.host.pinging("10.10.0.2", 0.005, 300, 1300)
             begin(laptop.host, "eth0")
-            if begin is not narrow:
+            if begin in (forbid, unroute):
                 wait_for(f"{name}: send errors are counted on eth0", lambda: errors(laptop, "eth0") >= before + 50)
             stream = laptop.host.call("echo", "tcp", "10.10.0.2", 5353, 2_000_000)
             check(stream["same"] == stream["sent"], f"{name} on eth0: TCP, {stream['sent']} bytes there and back")
+            if begin is clog:
+                check(dropped(laptop.host, "eth0") >= 500, f"{dropped(laptop.host, 'eth0')} packets found no place on eth0")
             end(laptop.host, "eth0")
             for tunnel in (laptop, office):
                 tunnel.wait_active(2)

@@ -6,12 +6,11 @@ memory and descriptors must stay as they are.
 
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
 
-from bed import MODE, PROGRAMS, PYTHON, Bed, check, check_quietly, json, run, wait_for
+from bed import MODE, Bed, Wire, check, check_quietly, json, run, wait_for
 
 SECONDS = int(os.environ.get("CENTIPEDE_SOAK_SECONDS", "3600"))
 RATE = int(os.environ.get("CENTIPEDE_SOAK_RATE", "300"))
@@ -43,20 +42,6 @@ class Watch:
             check(grown < 1024, f"{tunnel.host.name}: {max(memory)} KiB resident, grown by {grown} KiB")
             descriptors = {sample[index][1] for sample in rest}
             check(max(descriptors) - min(descriptors) <= 2, f"{tunnel.host.name}: {descriptors} descriptors")
-
-
-def start_on_wire(bed, *words):
-    process = subprocess.Popen(["ip", "netns", "exec", f"{bed.name}-wire", PYTHON, *map(str, words)], text=True,
-                               stdout=subprocess.PIPE)
-    bed.processes.append(process)
-    check_quietly(process.stdout.readline() == "ready\n", f"{words} starts")
-    return process
-
-
-def end(process, *signals):
-    for number in signals:
-        process.send_signal(number)
-    return json.loads(process.communicate(timeout=30)[0])
 
 
 def wait_until_still(tunnels):
@@ -100,8 +85,7 @@ def judge_direction(sender, receiver, sent, got, wire):
 def soak(bed, laptop, office):
     tunnels = (laptop, office)
     watch = Watch(tunnels)
-    wires = {tunnel: start_on_wire(bed, PROGRAMS / "delivered.py", 5820,
-                                   *(f"{link}-{ENDS[tunnel.host.name]}" for link in ("eth0", "wlan0")))
+    wires = {tunnel: Wire(bed, "delivered", 5820, *(f"{link}-{ENDS[tunnel.host.name]}" for link in ("eth0", "wlan0")))
              for tunnel in tunnels}
     before = {tunnel: tunnel.total("sealed") for tunnel in tunnels}
     flows = {laptop: laptop.host.program("numbered", "10.10.0.1", "10.10.0.2", 7000, RATE),
@@ -119,8 +103,10 @@ def soak(bed, laptop, office):
     for flow in flows.values():
         flow.send_signal(signal.SIGINT)
     wait_until_still(tunnels)
-    reports = {tunnel: end(flow, signal.SIGTERM) for tunnel, flow in flows.items()}
-    seen = {tunnel: end(wire, signal.SIGINT) for tunnel, wire in wires.items()}
+    for flow in flows.values():
+        flow.send_signal(signal.SIGTERM)
+    reports = {tunnel: json.loads(flow.communicate(timeout=30)[0]) for tunnel, flow in flows.items()}
+    seen = {tunnel: wire.end() for tunnel, wire in wires.items()}
     for tunnel in tunnels:
         tunnel.sealed = tunnel.total("sealed") - before[tunnel]
     for sender, receiver in ((laptop, office), (office, laptop)):

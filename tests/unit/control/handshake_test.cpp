@@ -411,6 +411,36 @@ TEST(Handshake, MessagesReflectedToTheirSenderAreSilence) {
   EXPECT_TRUE(network.agreed());
 }
 
+// A network that holds an answer back until the peer has let go of the session in it must not make us send on that.
+TEST(Handshake, AResponseThatWasHeldBackReplacesNoSession) {
+  for (const bool second_is_ahead : {false, true}) {
+    for (const Duration held : {milliseconds(100), milliseconds(2000), milliseconds(9900), milliseconds(11000)}) {
+      Network network;
+      std::optional<Packet> response;
+      network.on_packet = [&](Packet& packet) {
+        if (packet.from == 0 || !packet.is_response()) return true;
+        if (!response) response = packet;
+        return false;
+      };
+      network.add_host();
+      network.add_host();
+      network.hosts[1]->wall_offset_ns = second_is_ahead ? 1'000'000'000 : -1'000'000'000;
+      network.set_uplink(0, 0, {"10.1.0.1"});
+      network.set_uplink(1, 0, {"10.1.0.2"});
+      network.add_peer(0, 1, {at("10.1.0.2")});
+      network.add_peer(1, 0, {at("10.1.0.1")});
+      ASSERT_TRUE(network.run_until([&] { return response && network.agreed(); }, seconds(5)));
+      network.run_for(held);
+      ASSERT_TRUE(network.agreed());
+      const auto session = network.session(0);
+      network.deliver(*response);
+      network.run_for(milliseconds(25));
+      EXPECT_EQ(network.session(0), session) << held.count() << " ns, second ahead: " << second_is_ahead;
+      EXPECT_TRUE(network.agreed());
+    }
+  }
+}
+
 class Simultaneous : public testing::TestWithParam<uint64_t> {};
 
 TEST_P(Simultaneous, InitiationsConvergeOnOneSession2500Times) {
