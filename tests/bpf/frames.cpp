@@ -87,10 +87,10 @@ Frame build(const FrameSpec& spec) {
   return out;
 }
 
-std::vector<uint8_t> data_packet(uint8_t lane, uint64_t counter, uint64_t sid, size_t size) {
+std::vector<uint8_t> data_packet(uint8_t lane, uint64_t counter, uint64_t session_id, size_t size) {
   std::vector<uint8_t> out(std::max<size_t>(size, 16));
   store_be<uint64_t>(out.data() + CP_OFFSET_NUMBER, uint64_t{lane} << CP_LANE_SHIFT | counter);
-  store_be<uint64_t>(out.data() + CP_OFFSET_SID, sid);
+  store_be<uint64_t>(out.data() + CP_OFFSET_SID, session_id);
   for (size_t i = 16; i < out.size(); ++i)
     out[i] = static_cast<uint8_t>(i * 7 + counter);
   out.resize(size);

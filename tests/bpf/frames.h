@@ -38,6 +38,6 @@ struct FrameSpec {
 Frame build(const FrameSpec& spec);
 
 // A data packet: number, session id, then `size` - 16 bytes of filler.
-std::vector<uint8_t> data_packet(uint8_t lane, uint64_t counter, uint64_t sid, size_t size = 64);
+std::vector<uint8_t> data_packet(uint8_t lane, uint64_t counter, uint64_t session_id, size_t size = 64);
 
 }  // namespace centipede::test

@@ -15,13 +15,13 @@ void append(Message& out, std::span<const uint8_t> bytes) {
   out.insert(out.end(), bytes.begin(), bytes.end());
 }
 
-Message filled(uint8_t type, size_t size, uint64_t sid) {
+Message filled(uint8_t type, size_t size, uint64_t session_id) {
   Message out(size, 0);
   out[0] = static_cast<uint8_t>(CP_CONTROL_BIT | type);
   out[1] = CP_PROTOCOL_VERSION;
-  store_be<uint64_t>(out.data() + CP_OFFSET_CALL_SID, sid);
+  store_be<uint64_t>(out.data() + CP_OFFSET_CALL_SID, session_id);
   for (size_t i = 16; i < size; ++i)
-    out[i] = static_cast<uint8_t>(i * 29 + sid);
+    out[i] = static_cast<uint8_t>(i * 29 + session_id);
   return out;
 }
 
@@ -171,22 +171,22 @@ void put_mac2(Message& initiation, const Mac& cookie) {
                     initiation.begin() + CP_INITIATION_OFFSET_MAC2);
 }
 
-Message initiation(const Shield& shield, uint64_t sid) {
-  Message out = filled(CP_TYPE_INITIATION, CP_INITIATION_SIZE, sid);
+Message initiation(const Shield& shield, uint64_t session_id) {
+  Message out = filled(CP_TYPE_INITIATION, CP_INITIATION_SIZE, session_id);
   std::fill(out.begin() + CP_INITIATION_OFFSET_MAC2, out.end(), 0);
   put_mac1(shield, out);
   return out;
 }
 
-Message response(const Shield& shield, uint64_t sid) {
-  Message out = filled(CP_TYPE_RESPONSE, CP_RESPONSE_SIZE, sid);
+Message response(const Shield& shield, uint64_t session_id) {
+  Message out = filled(CP_TYPE_RESPONSE, CP_RESPONSE_SIZE, session_id);
   std::fill(out.end() - CP_MAC_SIZE, out.end(), 0);
   put_mac1(shield, out);
   return out;
 }
 
-Message cookie_reply(uint64_t sid) {
-  return filled(CP_TYPE_COOKIE, CP_COOKIE_SIZE, sid);
+Message cookie_reply(uint64_t session_id) {
+  return filled(CP_TYPE_COOKIE, CP_COOKIE_SIZE, session_id);
 }
 
 cp_verdict handshake_verdict(const Shield& shield, std::span<const uint8_t> frame, const cp_frame& parsed) {

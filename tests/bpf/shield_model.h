@@ -47,9 +47,9 @@ Sender sender_of(std::span<const uint8_t> frame);
 using Message = std::vector<uint8_t>;
 
 // Header, sid, filler that depends on the sid, mac1; mac2 is zero.
-Message initiation(const Shield& shield, uint64_t sid);
-Message response(const Shield& shield, uint64_t sid);
-Message cookie_reply(uint64_t sid);
+Message initiation(const Shield& shield, uint64_t session_id);
+Message response(const Shield& shield, uint64_t session_id);
+Message cookie_reply(uint64_t session_id);
 void put_mac1(const Shield& shield, Message& message);
 void put_mac2(Message& initiation, const Mac& cookie);
 

@@ -12,7 +12,7 @@ std::string name_of(const Ledger::Payload& payload) {
          std::to_string(payload.to);
 }
 
-std::string kind_of(ConstBytes datagram) {
+std::string kind_and_numbers(ConstBytes datagram) {
   const auto sid = [&](size_t offset) { return " sid " + hex(load_be<uint64_t>(datagram.data() + offset)); };
   switch (wire::classify(datagram)) {
     case wire::MessageType::data: {
@@ -41,7 +41,7 @@ std::string hex(uint64_t value) {
 }
 
 std::string describe(ConstBytes datagram, size_t most_bytes) {
-  std::string text = "{" + kind_of(datagram) + ", " + std::to_string(datagram.size()) + " bytes:";
+  std::string text = "{" + kind_and_numbers(datagram) + ", " + std::to_string(datagram.size()) + " bytes:";
   for (size_t at = 0; at < std::min(datagram.size(), most_bytes); ++at) {
     if (at % 8 == 0) text += ' ';
     text += "0123456789abcdef"[datagram[at] >> 4];

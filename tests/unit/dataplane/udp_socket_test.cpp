@@ -18,7 +18,7 @@
 namespace centipede::test {
 namespace {
 
-constexpr int patience_ms = 5000;
+constexpr int answer_within_ms = 5000;
 using Data = std::vector<uint8_t>;
 
 struct Inbox {
@@ -40,7 +40,7 @@ std::optional<size_t> receiver(const std::vector<UdpSocket>& group) {
   std::vector<pollfd> entries;
   for (const UdpSocket& socket : group)
     entries.push_back({socket.fd(), POLLIN, 0});
-  if (::poll(entries.data(), entries.size(), patience_ms) != 1) return std::nullopt;
+  if (::poll(entries.data(), entries.size(), answer_within_ms) != 1) return std::nullopt;
   for (size_t i = 0; i < entries.size(); ++i) {
     if (entries[i].revents != 0) return i;
   }
@@ -61,7 +61,7 @@ TEST_P(UdpTest, DatagramArrivesWithItsAddressesAndTheReplyLeavesFromTheAddressCa
     EXPECT_TRUE(server->receive(inbox.batch)->empty());
     const Data question{1, 2, 3};
     EXPECT_EQ(client->send({called, server->port()}, loopback(v6), question).status, SendStatus::sent);
-    ASSERT_TRUE(readable_within(server->fd(), patience_ms));
+    ASSERT_TRUE(readable_within(server->fd(), answer_within_ms));
     const auto got = server->receive(inbox.batch);
     ASSERT_EQ(got->size(), 1U);
     const ReceivedDatagram& one = got->front();
@@ -72,7 +72,7 @@ TEST_P(UdpTest, DatagramArrivesWithItsAddressesAndTheReplyLeavesFromTheAddressCa
     EXPECT_FALSE(one.truncated);
 
     EXPECT_EQ(server->send(one.remote, one.local, question).status, SendStatus::sent);
-    ASSERT_TRUE(readable_within(client->fd(), patience_ms));
+    ASSERT_TRUE(readable_within(client->fd(), answer_within_ms));
     EXPECT_EQ(client->receive(inbox.batch)->front().remote, (Endpoint{called, server->port()}));
   });
 }
@@ -91,7 +91,7 @@ TEST_P(UdpTest, TrainOfSegmentsIsReceivedWholeWithItsSegmentSize) {
     Inbox inbox;
     Data whole;
     while (whole.size() < train.size()) {
-      ASSERT_TRUE(readable_within(server->fd(), patience_ms));
+      ASSERT_TRUE(readable_within(server->fd(), answer_within_ms));
       const auto received = server->receive(inbox.batch);
       ASSERT_TRUE(received);
       for (const ReceivedDatagram& one : *received) {
@@ -126,7 +126,7 @@ TEST_P(UdpTest, BatchIsSentInOrderUpToTheFirstFailure) {
     Inbox inbox(16);
     size_t seen = 0;
     while (seen < 100) {
-      ASSERT_TRUE(readable_within(server->fd(), patience_ms));
+      ASSERT_TRUE(readable_within(server->fd(), answer_within_ms));
       const auto received = server->receive(inbox.batch);
       ASSERT_TRUE(received);
       for (const ReceivedDatagram& one : *received)
@@ -173,7 +173,7 @@ TEST_P(UdpTest, PortUnreachableDoesNotStallSendingOrReceiving) {
     for (int i = 0; i < 5; ++i) {
       EXPECT_EQ(server->send({loopback(v6), dead_port}, {}, small).status, SendStatus::sent);
       EXPECT_EQ(client->send({loopback(v6), server->port()}, {}, small).status, SendStatus::sent);
-      ASSERT_TRUE(readable_within(server->fd(), patience_ms));
+      ASSERT_TRUE(readable_within(server->fd(), answer_within_ms));
       const auto received = server->receive(inbox.batch);
       ASSERT_TRUE(received) << received.error().text;
       EXPECT_EQ(received->size(), 1U);
@@ -196,7 +196,7 @@ TEST_P(UdpTest, AnErrorPendingOnTheSocketDoesNotHideTheDatagramBehindIt) {
     const Data small(10);
     EXPECT_EQ(server->send({loopback(v6), dead_port}, {}, small).status, SendStatus::sent);
     pollfd entry{server->fd(), 0, 0};
-    ASSERT_EQ(::poll(&entry, 1, patience_ms), 1);
+    ASSERT_EQ(::poll(&entry, 1, answer_within_ms), 1);
     ASSERT_NE(entry.revents & POLLERR, 0);
     EXPECT_EQ(client->send({loopback(v6), server->port()}, {}, small).status, SendStatus::sent);
     Inbox inbox;
@@ -214,7 +214,7 @@ TEST(Udp, SmallBufferIsReportedAsTruncated) {
     Inbox inbox(2, 100);
     const Data large(200);
     EXPECT_EQ(client->send({loopback(false), server->port()}, {}, large).status, SendStatus::sent);
-    ASSERT_TRUE(readable_within(server->fd(), patience_ms));
+    ASSERT_TRUE(readable_within(server->fd(), answer_within_ms));
     const auto received = server->receive(inbox.batch);
     ASSERT_EQ(received->size(), 1U);
     EXPECT_TRUE(received->front().truncated);
@@ -259,7 +259,7 @@ TEST_P(UdpTest, TrainOfControlDatagramsArrivesOneByOne) {
     const Data train(size_t{3} * 216, 0x81);
     ASSERT_EQ(client->send({loopback(GetParam()), group->front().port()}, {}, train, 216).status, SendStatus::sent);
     size_t datagrams = 0;
-    while (datagrams < 3 && readable_within(group->back().fd(), patience_ms)) {
+    while (datagrams < 3 && readable_within(group->back().fd(), answer_within_ms)) {
       const auto received = group->back().receive(inbox.batch);
       for (const ReceivedDatagram& one : *received)
         EXPECT_EQ(one.bytes.size(), 216U);

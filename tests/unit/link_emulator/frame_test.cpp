@@ -10,7 +10,7 @@
 namespace centipede::emulator {
 namespace {
 
-constexpr Instant start{seconds(1)};
+constexpr Instant begin_at{seconds(1)};
 
 uint32_t sum_words(ConstBytes bytes, uint32_t sum) {
   for (size_t i = 0; i < bytes.size(); ++i)
@@ -132,8 +132,8 @@ TEST(CorruptCopy, LeavesAtOnceWithTrueHeaderAndChecksumBeforeTheGenuinePacket) {
   constexpr size_t offset = 42 + 16;
   LinkModel link({.delay = milliseconds(30), .corrupt_offset = offset, .corrupt_copy = true});
   for (int i = 0; i < 500; ++i)
-    link.offer(packet.frame, start);
-  const auto copies = link.take_due(start);
+    link.offer(packet.frame, begin_at);
+  const auto copies = link.take_due(begin_at);
   ASSERT_EQ(copies.size(), 500U);
   for (const Departure& copy : copies) {
     EXPECT_EQ(copy.kind, DepartureKind::corrupt_copy);
@@ -144,7 +144,7 @@ TEST(CorruptCopy, LeavesAtOnceWithTrueHeaderAndChecksumBeforeTheGenuinePacket) {
       ASSERT_EQ(copy.frame[i], packet.frame[i]);
     }
   }
-  const auto genuine = link.take_due(start + milliseconds(30));
+  const auto genuine = link.take_due(begin_at + milliseconds(30));
   ASSERT_EQ(genuine.size(), 500U);
   for (const Departure& departure : genuine)
     EXPECT_EQ(departure.frame, packet.frame);
@@ -154,16 +154,16 @@ TEST(CorruptCopy, LeavesAtOnceWithTrueHeaderAndChecksumBeforeTheGenuinePacket) {
 
 TEST(CorruptCopy, LossAndQueueDoNotStopIt) {
   LinkModel link({.loss = 1, .corrupt_copy = true});
-  link.offer(udp_packet(false, 0, 100).frame, start);
-  EXPECT_EQ(link.take_due(start).size(), 1U);
+  link.offer(udp_packet(false, 0, 100).frame, begin_at);
+  EXPECT_EQ(link.take_due(begin_at).size(), 1U);
 }
 
 TEST(CorruptCopy, IsMadeOfUdpOnly) {
   auto frame = udp_packet(true, 0, 100).frame;
   frame[23] = 6;
   LinkModel link({.corrupt_copy = true});
-  link.offer(frame, start);
-  EXPECT_EQ(link.take_due(start).size(), 1U);
+  link.offer(frame, begin_at);
+  EXPECT_EQ(link.take_due(begin_at).size(), 1U);
   EXPECT_EQ(link.counters().corrupt_copies, 0U);
 }
 
