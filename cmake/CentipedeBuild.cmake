@@ -9,6 +9,10 @@ target_compile_options(centipede_flags INTERFACE
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # GCC 12 sees an overlap in every std::string concatenation (its bug 105651).
   target_compile_options(centipede_flags INTERFACE -Wno-restrict)
+  if(CMAKE_UNITY_BUILD)
+    # To GCC a source that a unity source includes is a header, where unnamed namespaces in members would be a mistake.
+    target_compile_options(centipede_flags INTERFACE -Wno-subobject-linkage)
+  endif()
 else()
   # Clang's -Wconversion would include this, GCC's does not.
   target_compile_options(centipede_flags INTERFACE -Wno-sign-conversion -Wno-missing-designated-field-initializers)

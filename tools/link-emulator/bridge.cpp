@@ -2,6 +2,7 @@
 
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -160,8 +161,9 @@ Instant Bridge::next_departure() const {
 }
 
 Result<void> Bridge::run() {
-  // Best effort: other work on the machine should not delay departures.
+  // Best effort: other work on the machine should not delay departures, nor should memory that was paged out.
   setpriority(PRIO_PROCESS, 0, -10);
+  mlockall(MCL_CURRENT | MCL_FUTURE);
   Instant attended = Instant::min();
   while (!stopped_) {
     const bool moved = move_frames();

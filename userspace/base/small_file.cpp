@@ -37,6 +37,19 @@ std::string_view SecretText::trimmed() const {
   return std::string_view(text_).substr(first, text_.find_last_not_of(white) - first + 1);
 }
 
+namespace {
+
+// What lies in the text when it goes out of scope, for whatever reason.
+struct WipedAtEnd {
+  std::string& text;
+  explicit WipedAtEnd(std::string& its_text) : text(its_text) {}
+  WipedAtEnd(const WipedAtEnd&) = delete;
+  WipedAtEnd& operator=(const WipedAtEnd&) = delete;
+  ~WipedAtEnd() { explicit_bzero(text.data(), text.size()); }
+};
+
+}  // namespace
+
 Result<SmallFile> read_small_file(const std::string& path, size_t limit) {
   // Non-blocking, so that a FIFO is refused rather than waited for.
   const FileDescriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
@@ -46,6 +59,7 @@ Result<SmallFile> read_small_file(const std::string& path, size_t limit) {
   if (S_ISDIR(state.st_mode)) return fail("reading " + path + ": it is a folder", EISDIR);
   if (!S_ISREG(state.st_mode)) return fail("reading " + path + ": it is no regular file", EINVAL);
   std::string content(limit + 1, '\0');
+  const WipedAtEnd wiped{content};
   size_t length = 0;
   while (length < content.size()) {
     const ssize_t got = read(file.get(), content.data() + length, content.size() - length);

@@ -37,6 +37,9 @@ class Answers {
     accepted_->timestamp_ns = timestamp_ns;
     newest_timestamp_ns_ = timestamp_ns;
   }
+  // A genuine call above the rate: not answered, but it makes all older ones stale. Somebody who recorded many calls
+  // could otherwise spend them one after the other, and the rate with them.
+  void overtake(uint64_t timestamp_ns) { newest_timestamp_ns_ = timestamp_ns; }
   void remember(ConstBytes initiation, const crypto::ResponseBytes& response, wire::SessionId sid, const Route& at) {
     std::memcpy(accepted_->initiation.data(), initiation.data(), before_mac2);
     accepted_->response = response;

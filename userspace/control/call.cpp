@@ -9,7 +9,8 @@ constexpr size_t max_attempts = 3;
 constexpr Duration attempt_life = seconds(10);  // as long as the peer keeps an answer that nobody confirms
 constexpr Duration shortest_gap = milliseconds(200);
 constexpr double backoff_jitter = 0.2;
-constexpr uint64_t last_sane_timestamp = uint64_t{1} << 63;
+// Leaves room for calls above a floor that makes no sense.
+constexpr uint64_t highest_floor_ns = crypto::greatest_timestamp_ns - (uint64_t{1} << 60);
 
 uint64_t rounded_down(uint64_t timestamp_ns) {
   return timestamp_ns - timestamp_ns % crypto::timestamp_quantum_ns;
@@ -21,7 +22,7 @@ Call::Call(const Timing& timing, uint64_t timestamp_floor_ns, Instant now)
     : timing_(timing),
       next_at_(now),
       backoff_(timing.initiation_retry_min),
-      last_timestamp_ns_(rounded_down(std::min(timestamp_floor_ns, last_sane_timestamp))) {}
+      last_timestamp_ns_(rounded_down(std::min(timestamp_floor_ns, highest_floor_ns))) {}
 
 void Call::hurry(Instant now) {
   backoff_ = timing_.initiation_retry_min;
@@ -40,8 +41,9 @@ void Call::start_over(Instant first, Duration backoff) {
 
 const crypto::InitiationBytes* Call::attempt(Context& context, PeerId peer, const crypto::PublicKey& key,
                                              Duration longest, Now now) {
-  last_timestamp_ns_ = std::max(rounded_down(now.wall.ns), last_timestamp_ns_ + crypto::timestamp_quantum_ns);
-  context.reserve_timestamp(last_timestamp_ns_);
+  const uint64_t of_the_clock = rounded_down(now.wall.ns);
+  last_timestamp_ns_ = std::max(of_the_clock, last_timestamp_ns_ + crypto::timestamp_quantum_ns);
+  context.reserve_timestamp(last_timestamp_ns_, last_timestamp_ns_ == of_the_clock);
   next_at_ = now.monotonic + context.jittered(backoff_, backoff_jitter);
   last_at_ = now.monotonic;
   backoff_ = std::min(2 * backoff_, std::max(longest, timing_.initiation_retry_min));

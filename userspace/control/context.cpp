@@ -32,8 +32,8 @@ void Context::send(const Route& route, ConstBytes bytes) {
   actions.emplace_back(SendDatagram{route, {bytes.begin(), bytes.end()}});
 }
 
-void Context::reserve_timestamp(uint64_t timestamp_ns) {
-  constexpr uint64_t reserve = 60'000'000'000;
+void Context::reserve_timestamp(uint64_t timestamp_ns, bool from_the_clock) {
+  const uint64_t reserve = from_the_clock ? 60'000'000'000 : 1'000'000'000;
   if (timestamp_ns + reserve / 2 <= timestamp_limit_ns) return;
   timestamp_limit_ns = timestamp_ns + reserve;
   actions.emplace_back(TimestampsChanged{});

@@ -32,8 +32,9 @@ struct Context {
   [[nodiscard]] wire::SessionId take_sid(PeerId owner);
   void release_sid(wire::SessionId sid) { sids.erase(sid); }
 
-  // Before an initiation with this timestamp leaves. Reserves a minute at a time.
-  void reserve_timestamp(uint64_t timestamp_ns);
+  // Before an initiation with this timestamp leaves. Reserves a minute at a time, or where the clock is behind what was
+  // reserved before a restart, a second: a process that starts again and again must not run ahead of the clock.
+  void reserve_timestamp(uint64_t timestamp_ns, bool from_the_clock);
 
   void count(crypto::HandshakeFailure failure);
   void send(const Route& route, ConstBytes bytes);

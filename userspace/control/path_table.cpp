@@ -6,7 +6,8 @@ namespace centipede::control {
 namespace {
 
 constexpr size_t max_paths = 16;
-constexpr size_t max_unvalidated = 8;
+constexpr ptrdiff_t max_unvalidated = 8;
+constexpr ptrdiff_t max_unvalidated_of_a_path = 2;  // as the peer numbers its paths
 constexpr size_t max_lost = 8;
 constexpr Duration unvalidated_life = seconds(10);
 constexpr Duration unvalidated_grace = seconds(3);  // before a newer unvalidated path may take its place
@@ -148,19 +149,43 @@ bool PathTable::make_room(Instant now) {
   return true;
 }
 
-Path* PathTable::learn(Context& context, const Route& route, Instant now) {
-  if (!learned_.available(now)) return nullptr;
-  const auto unvalidated =
-      static_cast<size_t>(std::ranges::count_if(paths_, [](const auto& path) { return is_unvalidated(*path); }));
-  if (unvalidated >= max_unvalidated) {
-    const auto oldest = std::ranges::min_element(
-        paths_, {}, [](const auto& path) { return is_unvalidated(*path) ? last_sign_of(*path) : never; });
-    if (now - last_sign_of(**oldest) < unvalidated_grace) return nullptr;
-    paths_.erase(oldest);
+Path* PathTable::learn(Context& context, const Route& route, uint16_t peer_path_id, Instant now) {
+  TokenBucket& rate = learning_rate(peer_path_id);
+  if (!rate.available(now)) return nullptr;
+  const auto unvalidated_of_it = [&](const auto& path) {
+    return is_unvalidated(*path) && path->peer_path_id() == peer_path_id;
+  };
+  const auto unvalidated = [](const auto& path) { return is_unvalidated(*path); };
+  const auto of_it = std::ranges::count_if(paths_, unvalidated_of_it);
+  const auto of_all = std::ranges::count_if(paths_, unvalidated);
+  if (of_it >= max_unvalidated_of_a_path) {
+    paths_.erase(oldest(unvalidated_of_it));
+  } else if (of_all >= max_unvalidated) {
+    // The first address of a path comes before the second ones of others.
+    if (of_it > 0 && now - last_sign_of(**oldest(unvalidated)) < unvalidated_grace) return nullptr;
+    paths_.erase(oldest(unvalidated));
+  } else if (paths_.size() >= max_paths && !make_room(now)) {
+    if (of_it > 0 || of_all == 0) return nullptr;
+    paths_.erase(oldest(unvalidated));
   }
-  if (paths_.size() >= max_paths && !make_room(now)) return nullptr;
-  if (!learned_.take(now)) return nullptr;
+  if (!rate.take(now)) return nullptr;
   return &add(context, route, false, now);
+}
+
+TokenBucket& PathTable::learning_rate(uint16_t peer_path_id) {
+  auto row = std::ranges::find(learning_, peer_path_id, &Learning::peer_path_id);
+  if (row == learning_.end()) {
+    if (learning_.size() == max_paths) learning_.erase(learning_.begin());
+    row = learning_.insert(learning_.end(), Learning{.peer_path_id = peer_path_id});
+  }
+  return row->rate;
+}
+
+// Of those that meet the condition, at least one.
+template <class Condition>
+std::vector<std::unique_ptr<Path>>::iterator PathTable::oldest(Condition condition) {
+  return std::ranges::min_element(paths_, {},
+                                  [&](const auto& path) { return condition(path) ? last_sign_of(*path) : never; });
 }
 
 PathTable::Change PathTable::drop_superseded(const Context& context, const Path& validated) {

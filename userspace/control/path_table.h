@@ -4,7 +4,9 @@
 //   Candidates are each address of each usable uplink with each configured endpoint of its family (a link-local address
 //   only with a link-local endpoint). They exist as long as the address does and are never dropped for silence.
 //   Learned paths come from fresh authenticated heartbeats of an unknown 4-tuple: at most 8 that have not been
-//   validated, at most one new a second with a burst of 4. One that is not validated is dropped 10 s after its last
+//   validated, of them 2 for each path of the peer, which also has a rate of its own: one new a second with a burst of
+//   4. Who holds one link can repeat the heartbeats of the peer's paths over that link from made-up addresses, and must
+//   not keep out the new address of a path over another. One that is not validated is dropped 10 s after its last
 //   heartbeat, or earlier for a newer one when there is no room. When the peer has moved (the same path of the peer
 //   validated from another address), the learned path that it left is dropped. One that has long been down goes when
 //   another is active. With the address or the uplink, its paths vanish at once.
@@ -33,8 +35,8 @@ class PathTable {
   };
   // Makes the candidates those of the uplinks as they are now.
   [[nodiscard]] Change refresh(Context& context, const std::vector<Endpoint>& endpoints, Instant now);
-  // Null when a limit forbids it.
-  [[nodiscard]] Path* learn(Context& context, const Route& route, Instant now);
+  // peer_path_id: which of its paths the peer says it is. Null when a limit forbids it.
+  [[nodiscard]] Path* learn(Context& context, const Route& route, uint16_t peer_path_id, Instant now);
   // `validated` has just become so: drops the learned paths that the same path of the peer has left.
   [[nodiscard]] Change drop_superseded(const Context& context, const Path& validated);
   [[nodiscard]] Change expire(const Context& context, Instant now, Duration long_down);
@@ -47,6 +49,9 @@ class PathTable {
 
  private:
   [[nodiscard]] bool make_room(Instant now);
+  [[nodiscard]] TokenBucket& learning_rate(uint16_t peer_path_id);
+  template <class Condition>
+  [[nodiscard]] std::vector<std::unique_ptr<Path>>::iterator oldest(Condition condition);
   Path& add(Context& context, const Route& route, bool configured, Instant now);
   template <class Condition>
   Change drop_if(const Context& context, const char* why, Condition condition);
@@ -63,7 +68,11 @@ class PathTable {
   std::vector<std::unique_ptr<Path>> paths_;
   std::vector<Place> lost_;  // oldest first
   uint16_t last_id_ = 0;
-  TokenBucket learned_{seconds(1), 4};
+  struct Learning {
+    uint16_t peer_path_id = 0;
+    TokenBucket rate{seconds(1), 4};
+  };
+  std::vector<Learning> learning_;  // oldest first, at most max_paths
 };
 
 // "eth0 10.1.0.1 → 10.1.0.2:5820"

@@ -56,12 +56,15 @@ void Peer::on_cookie(wire::SessionId sid, ConstBytes datagram, const Route& at, 
 
 void Peer::on_initiation(crypto::OpenedInitiation& claimed, ConstBytes datagram, const Route& at, Now now) {
   expire(now.monotonic);
-  if (!answers_.is_newer(claimed.claimed_timestamp_ns())) {
+  if (claimed.claimed_timestamp_ns() > crypto::greatest_timestamp_ns) {
+    ++context_.counters.malformed;
+  } else if (!answers_.is_newer(claimed.claimed_timestamp_ns())) {
     answer_copy(claimed, datagram, at);
-  } else if (!answers_.within_rate(now.monotonic)) {
-    ++context_.counters.rate_limited;
   } else if (const auto verified = claimed.verify(context_.settings.identity, settings_.public_key); !verified) {
     context_.count(verified.error());
+  } else if (!answers_.within_rate(now.monotonic)) {
+    ++context_.counters.rate_limited;
+    answers_.overtake(claimed.claimed_timestamp_ns());
   } else {
     answers_.accept(claimed.claimed_timestamp_ns(), now.monotonic);
     context_.actions.emplace_back(TimestampsChanged{});
@@ -116,6 +119,12 @@ void Peer::on_response(wire::SessionId sid, ConstBytes datagram, Now now) {
   const Call::Attempt* attempt = call_.find(sid);
   if (attempt == nullptr) {
     ++context_.counters.unexpected_response;
+    run(now);
+    return;
+  }
+  // The key file is read for nobody who does not know us.
+  if (!crypto::mac1_is_valid(context_.settings.identity.receiver_keys(), datagram)) {
+    ++context_.counters.bad_mac1;
     run(now);
     return;
   }

@@ -54,7 +54,7 @@ void Peer::on_heartbeat(SessionSlot& slot, const wire::Heartbeat& heartbeat, siz
       ++context_.counters.misaddressed;
       return;
     }
-    path = paths_.learn(context_, at, now);
+    path = paths_.learn(context_, at, heartbeat.path_id, now);
     if (path == nullptr) {
       ++context_.counters.path_limit;
       return;

@@ -36,6 +36,8 @@ enum class HandshakeFailure : uint8_t {
 
 // Nanoseconds since 1970, rounded down to a multiple of the quantum.
 inline constexpr uint64_t timestamp_quantum_ns = uint64_t{1} << 24;
+// The year 2262: who claims a later time is not believed, for what was accepted must be a number that others can keep.
+inline constexpr uint64_t greatest_timestamp_ns = (uint64_t{1} << 63) - 1;
 
 // The traffic keys of one session as one side holds them.
 struct SessionKeys {

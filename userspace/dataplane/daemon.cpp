@@ -73,7 +73,10 @@ class SystemRandomness : public control::Randomness {
 
 Now read_clocks() {
   const auto wall = std::chrono::system_clock::now().time_since_epoch();
-  return {.monotonic = Instant(std::chrono::steady_clock::now().time_since_epoch()),
+  // CLOCK_BOOTTIME goes on while the machine sleeps: keys grow old in a closed laptop too.
+  timespec since_boot{};
+  clock_gettime(CLOCK_BOOTTIME, &since_boot);
+  return {.monotonic = Instant(seconds(since_boot.tv_sec) + nanoseconds(since_boot.tv_nsec)),
           .wall = {static_cast<uint64_t>(std::chrono::duration_cast<nanoseconds>(wall).count())}};
 }
 
@@ -163,7 +166,8 @@ class Daemon::Impl {
   SystemRandomness randomness_;
   KeyFiles key_files_;
   std::unique_ptr<StateWriter> state_writer_;
-  bool timestamps_saved_ = false;
+  uint64_t timestamp_floor_ns_ = 0;  // reserved by whoever ran before us
+  bool reservation_saved_ = false;   // ours
 
   // Destroyed from the bottom up: workers first, then what they borrow.
   std::optional<ControlMailbox> mailbox_;
@@ -274,7 +278,7 @@ Result<void> Daemon::Impl::start_controller() {
                      .mtu = static_cast<uint16_t>(mtu_)};
   settings.timing.heartbeat_interval = milliseconds(config_.heartbeat_ms);
   settings.timing.rekey_after = seconds(config_.rekey_seconds);
-  settings.timestamp_floor_ns = opened.state.sent_limit_ns;
+  settings.timestamp_floor_ns = timestamp_floor_ns_ = opened.state.sent_limit_ns;
   shield_ = std::make_unique<Shield>(program_.get(), settings.gate);
   controller_ = std::make_unique<control::Controller>(std::move(settings), randomness_, &key_files_);
   for (control::PeerSettings& peer : config_.peers) {
@@ -304,7 +308,7 @@ Result<void> Daemon::Impl::start_uplinks() {
   const Instant patience = now.monotonic + start_patience;
   const auto none_open = [&] { return std::ranges::all_of(uplinks_->sockets(), [](const auto& io) { return !io; }); };
   for (Instant next = uplinks_->next_retry(); none_open() && next < patience; next = uplinks_->next_retry()) {
-    std::this_thread::sleep_until(std::chrono::steady_clock::time_point(next.time_since_epoch()));
+    std::this_thread::sleep_for(next - read_clocks().monotonic);
     uplinks_->refresh(*netlink_, read_clocks().monotonic);
   }
   bool any = false;
@@ -500,7 +504,9 @@ void Daemon::Impl::carry_out(control::TimestampsChanged&) {
   SavedState state{.sent_limit_ns = kept.sent_limit_ns};
   for (const auto& [peer, accepted_ns] : kept.accepted)
     state.peers.push_back({peer, accepted_ns});
-  if (std::exchange(timestamps_saved_, true)) return state_writer_->save(std::move(state));
+  // The first reservation of this process, not what it accepted before, is waited for.
+  const bool reserves = kept.sent_limit_ns != timestamp_floor_ns_;
+  if (!reserves || std::exchange(reservation_saved_, true)) return state_writer_->save(std::move(state));
   if (!state_writer_->save_now(std::move(state), first_save_patience))
     log::warning("{} is not written yet; calls go out nevertheless", state_path(config_.state_directory, config_.name));
 }

@@ -22,6 +22,10 @@ Shield::Shield(XdpProgram* program, const control::GateLimits& limits) : program
   entry_.flags = CP_SHIELD_ALL_CALLS;
 }
 
+Shield::~Shield() {
+  sodium_memzero(&entry_, sizeof entry_);
+}
+
 void Shield::set_secrets(const control::ShieldSecrets& secrets) {
   if (program_ == nullptr) return;
   static_assert(sizeof entry_.mac1_key == sizeof secrets.keys.mac1);

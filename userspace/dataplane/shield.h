@@ -16,6 +16,9 @@ namespace centipede {
 class Shield {
  public:
   Shield(XdpProgram* program, const control::GateLimits& limits);
+  ~Shield();  // wipes its copy of the secrets
+  Shield(const Shield&) = delete;
+  Shield& operator=(const Shield&) = delete;
 
   void set_secrets(const control::ShieldSecrets& secrets);
   // Whether every receiving session is in the program's map: then it may drop packets of all others.

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
-#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "base/small_file.h"
+#include "crypto/handshake.h"
 
 namespace centipede {
 namespace {
@@ -15,7 +15,6 @@ using nlohmann::json;
 
 constexpr uint64_t format_version = 1;
 constexpr size_t text_limit = size_t{16} << 20;
-constexpr auto latest_ns = static_cast<uint64_t>(std::numeric_limits<int64_t>::max());
 
 // Takes the text in as it is parsed: a document in memory would hide fields that stand twice.
 class Reader final : public json::json_sax_t {
@@ -49,7 +48,7 @@ class Reader final : public json::json_sax_t {
   bool number_unsigned(number_unsigned_t number) override {
     const bool is_time = place_ == Place::peers || field_ == Field::sent_limit_ns;
     if (place_ == Place::outside || (!is_time && field_ != Field::format)) return wrong_type();
-    if (is_time && number > latest_ns) return refuse("a timestamp in it is out of range");
+    if (is_time && number > crypto::greatest_timestamp_ns) return refuse("a timestamp in it is out of range");
     if (place_ == Place::peers) {
       state_.peers.back().accepted_ns = number;
     } else if (is_time) {

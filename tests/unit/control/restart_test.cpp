@@ -101,6 +101,28 @@ TEST(Restart, ImpossibleStateLocksNobodyIn) {
   EXPECT_TRUE(network.run_until([&] { return network.agreed(); }, seconds(2)));
 }
 
+// Each start begins above what the one before reserved; that must not add up.
+TEST(Restart, AThousandCrashesInTenMinutesKeepTimestampsNearTheClock) {
+  for (const Duration life : {milliseconds(600), milliseconds(3000), milliseconds(40'000)}) {
+    Network network;
+    network.add_host();
+    network.add_host();
+    network.set_uplink(0, 0, {"10.1.0.1"});
+    network.set_uplink(1, 0, {"10.1.0.2"});
+    network.add_peer(1, 0, {});
+    for (int start = 0; start < 1000; ++start) {
+      network.restart(0, Network::Disk::kept);
+      network.add_peer(0, 1, {at("10.1.0.2")});
+      network.run_for(life);
+    }
+    const uint64_t ahead = network.hosts[0]->kept.sent_limit_ns - network.time(0).wall.ns;
+    // A minute is what a start reserves that has the clock's time; faster than once a second each adds a second and a
+    // little, since timestamps are rounded.
+    const auto faster = std::max(Duration::zero(), 1000 * (milliseconds(1035) - life));
+    EXPECT_LE(static_cast<int64_t>(ahead), nanoseconds(seconds(61) + faster).count()) << life.count() << " ns";
+  }
+}
+
 TEST(PresharedKeyFile, IsReadAnewAtEachHandshake) {
   Network network;
   network.add_host();
