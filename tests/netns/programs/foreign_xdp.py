@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""Puts somebody else's XDP program ("return XDP_PASS") on a device: foreign_xdp.py DEVICE. `ip link set DEVICE xdp off`
-takes it off again."""
+"""Puts somebody else's XDP program on a device: foreign_xdp.py DEVICE [drop]. It passes everything, or drops it. `ip
+link set DEVICE xdp off` takes it off again."""
 
 import ctypes
 import os
@@ -11,7 +11,7 @@ import sys
 
 SYS_BPF = {"x86_64": 321, "aarch64": 280}[platform.machine()]
 BPF_PROG_LOAD, BPF_OBJ_PIN, XDP_PROGRAM = 5, 6, 6
-CODE = struct.pack("<BBhi", 0xB7, 0, 0, 2) + struct.pack("<BBhi", 0x95, 0, 0, 0)  # r0 = XDP_PASS; exit
+XDP_DROP, XDP_PASS = 1, 2
 PIN = b"/sys/fs/bpf/somebody_elses"
 
 
@@ -25,10 +25,12 @@ def bpf(command, attribute):
 
 
 def main():
-    code = ctypes.create_string_buffer(CODE, len(CODE))
+    action = XDP_DROP if sys.argv[2:] == ["drop"] else XDP_PASS
+    instructions = struct.pack("<BBhi", 0xB7, 0, 0, action) + struct.pack("<BBhi", 0x95, 0, 0, 0)  # r0 = action; exit
+    code = ctypes.create_string_buffer(instructions, len(instructions))
     license_name = ctypes.create_string_buffer(b"GPL")
     name = b"somebody_elses".ljust(16, b"\0")
-    attribute = struct.pack("=IIQQIIQII16s", XDP_PROGRAM, len(CODE) // 8, ctypes.addressof(code),
+    attribute = struct.pack("=IIQQIIQII16s", XDP_PROGRAM, len(instructions) // 8, ctypes.addressof(code),
                             ctypes.addressof(license_name), 0, 0, 0, 0, 0, name)
     program = bpf(BPF_PROG_LOAD, attribute)
     path = ctypes.create_string_buffer(PIN)
