@@ -78,7 +78,7 @@ void add_path(std::string& out, const TunnelStatus& status, const control::PathS
   counts.add("first " + short_number(path.first_packets) + " (" + short_number(path.first_bytes) + "B)");
   counts.add("only here " + short_number(path.only_here));
   counts.end();
-  out += fmt::format("    copies dropped: in XDP {}, in worker {}\n", short_number(path.duplicates_early),
+  out += fmt::format("    copies dropped: early {}, in worker {}\n", short_number(path.duplicates_early),
                      short_number(path.duplicates_worker));
 }
 
@@ -104,7 +104,7 @@ void add_uplink(std::string& out, const UplinkStatus& uplink) {
   for (const auto& address : uplink.addresses)
     addresses.add(address.text());
   addresses.end();
-  Paragraph verdicts(out, "    XDP:", 6);
+  Paragraph verdicts(out, uplink.mode == "udp" ? "    socket filter:" : "    XDP:", 6);
   for (const auto& counter : api::xdp_counters) {
     const uint64_t value = uplink.xdp.*counter.member;
     if (value != 0) verdicts.add(std::string(counter.name) + " " + short_number(value));

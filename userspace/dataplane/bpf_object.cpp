@@ -45,6 +45,7 @@ Result<BpfObject> BpfObject::twin() const {
   centipede_bpf* skeleton = centipede_bpf__open();
   if (skeleton == nullptr) return std::unexpected(log.error("opening the XDP program", errno));
   BpfObject object(skeleton);
+  bpf_program__set_autoload(skeleton->progs.centipede_udp, false);
   const auto& from = skeleton_->maps;
   const auto& to = skeleton->maps;
   const std::array<std::pair<bpf_map*, bpf_map*>, 10> shared{{{to.uplinks, from.uplinks},
@@ -71,6 +72,10 @@ bpf_program* BpfObject::program() const {
 }
 int BpfObject::program_fd() const {
   return bpf_program__fd(skeleton_->progs.centipede_xdp);
+}
+
+int BpfObject::socket_filter_fd() const {
+  return bpf_program__fd(skeleton_->progs.centipede_udp);
 }
 
 BpfMapFds BpfObject::maps() const {

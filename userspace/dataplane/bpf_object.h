@@ -1,6 +1,7 @@
-// The compiled-in BPF object (bpf/centipede.bpf.c): its maps and one program. The first object of a tunnel makes the
-// maps; twins share them and differ only in what their program is loaded as, because a program for libxdp's dispatcher
-// is of another type (freplace) than one that is attached by itself. Threading: one thread.
+// The compiled-in BPF object (bpf/centipede.bpf.c): its maps, the XDP program and the socket filter. The first object
+// of a tunnel makes the maps; twins share them, have the XDP program alone and differ only in what it is loaded as,
+// because a program for libxdp's dispatcher is of another type (freplace) than one that is attached by itself.
+// Threading: one thread.
 #pragma once
 
 #include <cstdint>
@@ -47,6 +48,7 @@ class BpfObject {
   [[nodiscard]] bpf_object* object() const;
   [[nodiscard]] bpf_program* program() const;
   [[nodiscard]] int program_fd() const;
+  [[nodiscard]] int socket_filter_fd() const;
   [[nodiscard]] BpfMapFds maps() const;
 
  private:

@@ -129,7 +129,7 @@ class Daemon::Impl {
   TunnelStatus status();
 
  private:
-  Result<void> start_xdp();
+  Result<void> start_programs();
   Result<void> start_tun();
   Result<void> start_controller();
   Result<void> start_uplinks();
@@ -204,14 +204,14 @@ Result<void> Daemon::Impl::start() {
   if (!netlink) return std::unexpected(netlink.error());
   netlink_.emplace(std::move(*netlink));
 
-  for (const auto step : {&Impl::start_tun, &Impl::start_xdp, &Impl::start_uplinks, &Impl::configure_interface,
+  for (const auto step : {&Impl::start_tun, &Impl::start_programs, &Impl::start_uplinks, &Impl::configure_interface,
                           &Impl::start_controller, &Impl::start_workers}) {
     if (auto result = (this->*step)(); !result) return result;
   }
   return {};
 }
 
-Result<void> Daemon::Impl::start_xdp() {
+Result<void> Daemon::Impl::start_programs() {
   const uint64_t words_per_lane = 1ULL << (config_.window_bits - CP_WINDOW_WORD_SHIFT);
   // Beside those of the peers, some that are on their way out: workers let go of a session a moment after the
   // controller.
@@ -223,24 +223,20 @@ Result<void> Daemon::Impl::start_xdp() {
                  window_words_max * sizeof(uint64_t) >> 20);
   }
   const auto max_sessions = static_cast<uint32_t>(std::max<uint64_t>(64, (config_.peers.size() + 4) * sessions_a_peer));
-  if (config_.mode == ReceiveMode::udp) {
-    no_program_reason_ = "mode = \"udp\"";
-    if (const auto removed = remove_leftovers(config_.name); !removed) log::warning("{}", removed.error().text);
+  auto program = XdpProgram::load({.tunnel = config_.name,
+                                   .window_words = words,
+                                   .max_sessions = max_sessions,
+                                   .max_calls = max_sessions,
+                                   .xsk_slots = CP_MAX_UPLINKS * CP_MAX_QUEUES * workers_wanted_});
+  if (program) {
+    program_ = std::move(*program);
+    if (!program_->pin_problem().empty()) log::warning("maps are not pinned: {}", program_->pin_problem());
+  } else if (config_.mode == ReceiveMode::xdp) {
+    return std::unexpected(program.error());
   } else {
-    auto program = XdpProgram::load({.tunnel = config_.name,
-                                     .window_words = words,
-                                     .max_sessions = max_sessions,
-                                     .max_calls = max_sessions,
-                                     .xsk_slots = CP_MAX_UPLINKS * CP_MAX_QUEUES * workers_wanted_});
-    if (program) {
-      program_ = std::move(*program);
-      if (!program_->pin_problem().empty()) log::warning("maps are not pinned: {}", program_->pin_problem());
-    } else if (config_.mode == ReceiveMode::xdp) {
-      return std::unexpected(program.error());
-    } else {
-      no_program_reason_ = program.error().text;
-      log::warning("no XDP: {}", no_program_reason_);
-    }
+    no_program_reason_ = program.error().text;
+    log::warning("no XDP, and no early drop of copies: {}", no_program_reason_);
+    if (const auto removed = remove_leftovers(config_.name); !removed) log::warning("{}", removed.error().text);
   }
   if (!program_) plain_windows_.resize(words);
   pool_ = std::make_unique<WindowPool>(program_ ? program_->windows() : std::span(plain_windows_));

@@ -20,7 +20,9 @@ constexpr size_t buffer_bytes = 4 * max_train_bytes;
 }  // namespace
 
 SendPipeline::SendPipeline(unsigned worker, unsigned mtu, crypto::AeadProvider& aead, WorkerCounters& counters)
-    : worker_(worker), mtu_(mtu), aead_(aead), counters_(counters), buffer_(buffer_bytes), jobs_(max_train_packets) {}
+    : worker_(worker), mtu_(mtu), aead_(aead), counters_(counters), buffer_(buffer_bytes), jobs_(max_train_packets) {
+  sealed_.reserve(buffer_bytes / CP_DATA_HEADER_SIZE);
+}
 
 const control::PeerForwarding* SendPipeline::destination(const Plan& plan, ConstBytes packet) {
   const auto layout = inspect_ip(packet);
@@ -81,6 +83,13 @@ void SendPipeline::append(const Plan& plan, size_t payload_size) {
 
 void SendPipeline::flush(const Plan& plan) {
   if (count_ > 0) send_train(plan);
+  if (!sealed_.empty()) {
+    for (const control::DataPath& path : std::span(peer_->send_paths).subspan(1)) {
+      for (const Train& train : sealed_)
+        send_on_path(plan.uplinks[path.uplink].get(), path, train);
+    }
+    sealed_.clear();
+  }
   begin_ = end_ = 0;
 }
 
@@ -105,23 +114,23 @@ bool SendPipeline::seal_train() {
 
 void SendPipeline::send_train(const Plan& plan) {
   if (seal_train()) {
-    const ConstBytes train(buffer_.data() + begin_, end_ - begin_);
-    for (const control::DataPath& path : peer_->send_paths) {
-      send_on_path(plan.uplinks[path.uplink].get(), path, train);
-    }
+    const Train train{.bytes = {buffer_.data() + begin_, end_ - begin_}, .packet_size = packet_size_, .count = count_};
+    const control::DataPath& first = peer_->send_paths.front();
+    send_on_path(plan.uplinks[first.uplink].get(), first, train);
+    if (peer_->send_paths.size() > 1) sealed_.push_back(train);
   }
   count_ = 0;
 }
 
-void SendPipeline::send_on_path(UplinkIo* uplink, const control::DataPath& path, ConstBytes train) {
+void SendPipeline::send_on_path(UplinkIo* uplink, const control::DataPath& path, const Train& train) {
   control::PathCounters::Row& row = path.counters->row(worker_);
   size_t sent = 0;
   if (uplink != nullptr) {
-    const bool segmented = count_ > 1 && uplink->segmentation_works();
-    if (count_ == 1 || segmented) {
-      const auto segment_size = segmented ? static_cast<uint16_t>(packet_size_) : uint16_t{0};
-      const SendOutcome result = uplink->data_socket(worker_).send(path.remote, path.local, train, segment_size);
-      if (result.status == SendStatus::sent) sent = count_;
+    const bool segmented = train.count > 1 && uplink->segmentation_works();
+    if (train.count == 1 || segmented) {
+      const auto segment_size = segmented ? static_cast<uint16_t>(train.packet_size) : uint16_t{0};
+      const SendOutcome result = uplink->data_socket(worker_).send(path.remote, path.local, train.bytes, segment_size);
+      if (result.status == SendStatus::sent) sent = train.count;
       // The device cannot segment, or the route's MTU is smaller than one packet: the kernel may still fragment each.
       if (segmented && (result.status == SendStatus::gso_refused || result.status == SendStatus::too_big)) {
         if (result.error == EIO) uplink->give_up_segmentation();
@@ -131,20 +140,20 @@ void SendPipeline::send_on_path(UplinkIo* uplink, const control::DataPath& path,
       sent = send_one_by_one(*uplink, path, train);
     }
   }
-  const size_t bytes = sent == count_ ? train.size() : sent * packet_size_;
+  const size_t bytes = sent == train.count ? train.bytes.size() : sent * train.packet_size;
   control::add_relaxed(row.sent_packets, sent);
   control::add_relaxed(row.sent_bytes, bytes);
   tally(counters_.sent, sent);
-  if (sent < count_) {
-    control::add_relaxed(row.send_errors, count_ - sent);
-    tally(counters_.send_failed, count_ - sent);
+  if (sent < train.count) {
+    control::add_relaxed(row.send_errors, train.count - sent);
+    tally(counters_.send_failed, train.count - sent);
   }
 }
 
-size_t SendPipeline::send_one_by_one(UplinkIo& uplink, const control::DataPath& path, ConstBytes train) {
+size_t SendPipeline::send_one_by_one(UplinkIo& uplink, const control::DataPath& path, const Train& train) {
   size_t sent = 0;
-  for (size_t at = 0; at < train.size(); at += packet_size_) {
-    const ConstBytes packet = train.subspan(at, std::min(packet_size_, train.size() - at));
+  for (size_t at = 0; at < train.bytes.size(); at += train.packet_size) {
+    const ConstBytes packet = train.bytes.subspan(at, std::min(train.packet_size, train.bytes.size() - at));
     if (uplink.data_socket(worker_).send(path.remote, path.local, packet).status == SendStatus::sent) ++sent;
   }
   return sent;

@@ -203,6 +203,8 @@ Result<void> UdpSocket::configure(const UdpSocketOptions& options) {
     return fail_system("binding a UDP socket to the interface " + options.uplink);
   }
   if (options.reuse_port && !set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1)) return fail_system("setting SO_REUSEPORT");
+  if (options.filter_fd >= 0 && !set_option(fd, SOL_SOCKET, SO_ATTACH_BPF, options.filter_fd))
+    return fail_system("attaching a filter to a UDP socket");
 
   // For IPv4 datagrams a dual-stack socket needs the IPv4 options as well.
   bool set = set_option(fd, IPPROTO_IP, IP_PKTINFO, 1) && set_option(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
@@ -291,6 +293,7 @@ Result<std::vector<UdpSocket>> UdpSocket::open_group(const UdpSocketOptions& opt
   for (unsigned i = 0; i < sockets; ++i) {
     // Control datagrams are looked at one by one, and coalesced they could take data with them into the wrong socket.
     shared.gro = options.gro && i < workers;
+    shared.filter_fd = i < workers ? options.filter_fd : -1;
     auto socket = open_either(shared, i == 0 ? workers : 0);
     if (!socket) return std::unexpected(std::move(socket).error());
     group.push_back(std::move(*socket));

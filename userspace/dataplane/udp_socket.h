@@ -36,6 +36,7 @@ struct UdpSocketOptions {
   int receive_buffer_bytes = 0;  // 0: the system's default. The kernel doubles it for its own bookkeeping.
   int send_buffer_bytes = 0;
   uint8_t traffic_class = 0;  // DSCP and ECN bits of every packet
+  int filter_fd = -1;  // a BPF socket filter; what it refuses is not queued. Of a group: for the workers' sockets.
 };
 
 enum class SendStatus : uint8_t {

@@ -13,6 +13,10 @@ namespace {
 // Room for a burst of a few milliseconds at several Gbit/s; the kernel's default of 208 KiB holds 3 coalesced trains.
 constexpr int socket_buffer_bytes = 4 << 20;
 
+uint32_t first_xsk(const UplinkIo::Setup& setup) {
+  return setup.id * CP_MAX_QUEUES * setup.workers;
+}
+
 }  // namespace
 
 Result<std::shared_ptr<UplinkIo>> UplinkIo::open(const Setup& setup) {
@@ -23,35 +27,44 @@ Result<std::shared_ptr<UplinkIo>> UplinkIo::open(const Setup& setup) {
                                         .port = setup.port,
                                         .reuse_port = true,
                                         .receive_buffer_bytes = socket_buffer_bytes,
-                                        .send_buffer_bytes = socket_buffer_bytes},
+                                        .send_buffer_bytes = socket_buffer_bytes,
+                                        .filter_fd = setup.program != nullptr ? setup.program->socket_filter_fd() : -1},
                                        setup.workers);
   if (!sockets) return std::unexpected(sockets.error());
   uplink->sockets_ = std::move(*sockets);
-  if (setup.mode == ReceiveMode::udp) return uplink;
-  if (const auto result = uplink->open_xdp(setup); !result) {
+  if (setup.mode != ReceiveMode::udp) {
+    const auto result = uplink->open_xdp(setup);
+    if (result) return uplink;
     uplink->abandon_xdp();
     if (setup.mode == ReceiveMode::xdp) return std::unexpected(result.error());
     uplink->reason_ = result.error().text;
+  }
+  if (setup.program != nullptr) {
+    if (const auto result = uplink->enter(setup, 0); !result) return std::unexpected(result.error());
   }
   return uplink;
 }
 
 UplinkIo::~UplinkIo() = default;
 
+// From here on the programs, XDP and socket filter, know the device.
+Result<void> UplinkIo::enter(const Setup& setup, uint32_t queues) {
+  program_ = setup.program;
+  if (const auto cleared = program_->clear_counters(setup.id); !cleared) return cleared;
+  return program_->put_uplink(static_cast<unsigned>(setup.link.ifindex), {.index = setup.id,
+                                                                          .first_xsk = first_xsk(setup),
+                                                                          .queues = queues,
+                                                                          .workers = setup.workers,
+                                                                          .port_be = htons(setup.port),
+                                                                          .flags = 0,
+                                                                          .pad = 0});
+}
+
 Result<void> UplinkIo::open_xdp(const Setup& setup) {
   if (setup.program == nullptr) return fail(setup.no_program_reason);
   program_ = setup.program;
-  const uint32_t first_xsk = setup.id * CP_MAX_QUEUES * setup.workers;
   const uint32_t queues = receive_queues(setup.link.name);
-  const cp_uplink entry{.index = setup.id,
-                        .first_xsk = first_xsk,
-                        .queues = queues,
-                        .workers = setup.workers,
-                        .port_be = htons(setup.port),
-                        .flags = 0,
-                        .pad = 0};
-  const auto ifindex = static_cast<unsigned>(setup.link.ifindex);
-  auto attachment = program_->attach(ifindex, XdpMode::automatic);
+  auto attachment = program_->attach(static_cast<unsigned>(setup.link.ifindex), XdpMode::automatic);
   if (!attachment) return std::unexpected(attachment.error());
   attachment_.emplace(std::move(*attachment));
   for (uint32_t queue = 0; queue < queues; ++queue) {
@@ -59,13 +72,12 @@ Result<void> UplinkIo::open_xdp(const Setup& setup) {
                                   .queue = queue,
                                   .workers = setup.workers,
                                   .xsks_fd = program_->xsks_fd(),
-                                  .first_xsk = first_xsk,
+                                  .first_xsk = first_xsk(setup),
                                   .zero_copy = attachment_->native()});
     if (!opened) return std::unexpected(opened.error());
     queues_.push_back(std::move(*opened));
   }
-  if (const auto cleared = program_->clear_counters(setup.id); !cleared) return cleared;
-  if (const auto put = program_->put_uplink(ifindex, entry); !put) return put;
+  if (const auto entered = enter(setup, queues); !entered) return entered;
   const bool zero_copy = std::ranges::all_of(queues_, &XskQueue::zero_copy);
   mode_ = !attachment_->native() ? "generic" : zero_copy ? "native/zero-copy" : "native";
   reason_ = attachment_->native_refusal();

@@ -1,6 +1,6 @@
 // Everything of one uplink device that carries datagrams: a group of UDP sockets (one a worker, one for the control
-// lane, one for handshakes), and where it receives through XDP, the AF_XDP sockets of every queue and the attached
-// program.
+// lane, one for handshakes; the workers' with the early-drop filter), and where it receives through XDP, the AF_XDP
+// sockets of every queue and the attached program.
 //
 // Immutable once open but for its counters; a device that went away and came back gets a new UplinkIo.
 // Ownership: shared by the control thread and the plans; detaches and closes everything with the last reference.
@@ -34,7 +34,7 @@ class UplinkIo {
     uint16_t port = 0;
     unsigned workers = 1;
     ReceiveMode mode = ReceiveMode::automatic;
-    XdpProgram* program = nullptr;  // null: XDP is not to be had, see no_program_reason
+    XdpProgram* program = nullptr;  // null: neither XDP nor early drop is to be had, see no_program_reason
     std::string no_program_reason;
   };
   static Result<std::shared_ptr<UplinkIo>> open(const Setup& setup);
@@ -66,6 +66,7 @@ class UplinkIo {
  private:
   UplinkIo() = default;
   Result<void> open_xdp(const Setup& setup);
+  Result<void> enter(const Setup& setup, uint32_t queues);
   void abandon_xdp();
 
   control::UplinkId id_ = 0;

@@ -1,8 +1,8 @@
-// The XDP program of one tunnel with its maps: loads it, pins the maps but the one that holds secrets, maps the replay
-// windows into memory, attaches it to devices and reads its counters. Where bpffs is not to be had the maps stay
-// unpinned and pin_problem() says why. Ownership: maps and memory live as long as this object; windows() must not be
-// used after it. Threading: the control thread alone, except windows(), whose words any worker may read and
-// compare-and-swap.
+// The BPF programs of one tunnel, XDP and socket filter, with their maps: loads them, pins the maps but the one that
+// holds secrets, maps the replay windows into memory, attaches it to devices and reads its counters. Where bpffs is not
+// to be had the maps stay unpinned and pin_problem() says why. Ownership: maps and memory live as long as this object;
+// windows() must not be used after it. Threading: the control thread alone, except windows(), whose words any worker
+// may read and compare-and-swap.
 #pragma once
 
 #include <centipede/abi.h>
@@ -60,6 +60,8 @@ class XdpProgram {
   // One word as in cp_window_word: generation << 32 | bits.
   [[nodiscard]] std::span<uint64_t> windows() const { return windows_; }
   [[nodiscard]] int program_fd() const { return object_.program_fd(); }
+  // The early drop of the UDP sockets (bpf/socket_filter.h); needs an uplink's entry, no attachment.
+  [[nodiscard]] int socket_filter_fd() const { return object_.socket_filter_fd(); }
   [[nodiscard]] int xsks_fd() const { return object_.maps().xsks; }
   [[nodiscard]] bool dispatcher_possible() const { return dispatcher_; }
   // "/sys/fs/bpf/centipede/cp0", or empty.

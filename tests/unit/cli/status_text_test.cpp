@@ -43,7 +43,7 @@ TEST(StatusText, says_what_a_path_is_and_was_worth) {
   path.loss_in = 0.031;
   const std::string text = status_text(status);
   for (const char* part : {"peer office", "over eth0", "192.0.2.1 -> 203.0.113.5:5820", "active", "sending", "native",
-                           "rtt 12.3±0.68 ms", "loss in 3.1 % out 0.0 %", "sent 1.23 M", "first 900", "in XDP 300 k",
+                           "rtt 12.3±0.68 ms", "loss in 3.1 % out 0.0 %", "sent 1.23 M", "first 900", "early 300 k",
                            "in worker 12", "only here 77", "backup", "last handshake 43 s ago"}) {
     EXPECT_THAT(text, HasSubstr(part));
   }
