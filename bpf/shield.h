@@ -61,8 +61,6 @@ static __noinline bool is_proven(const struct cp_shield *rules, const struct cp_
 	struct cp_mac cookie, expected;
 	__u32 i;
 
-	if (!(mac2[0] | mac2[1]))
-		return false;
 	for (i = 0; i < 2; i++) {
 		make_cookie(rules->secrets[(rules->current + i) & 1], sender, &cookie);
 		cp_siphash(cookie.words, initiation, CP_INITIATION_OFFSET_MAC2 / CP_WORD_SIZE, &expected);

@@ -97,6 +97,11 @@ TEST_F(CookieReplyTest, the_cookie_in_it_lets_its_receiver_in) {
     const Frame reply = answer_to(request);
     const Mac cookie = opened_cookie(shield, spec.payload, payload_of(reply));
     ASSERT_NE(cookie, Mac{}) << "the tag is right";
+    for (size_t at = CP_INITIATION_OFFSET_MAC1; at < CP_INITIATION_SIZE; ++at) {
+      Message other_copy = spec.payload;
+      other_copy[at] ^= 0x10;
+      EXPECT_EQ(opened_cookie(shield, other_copy, payload_of(reply)), Mac{}) << at;
+    }
     put_mac2(spec.payload, cookie);
     expect("the same again, with mac2", build(spec), XDP_PASS, CP_VERDICT_HANDSHAKE);
     spec.payload = initiation(shield, 99);

@@ -46,7 +46,7 @@ Sender sender_of(std::span<const uint8_t> frame);
 
 using Message = std::vector<uint8_t>;
 
-// Header, sid, filler that depends on the sid, mac1; mac2 is zero.
+// Header, sid, filler that depends on the sid, mac1; mac2 is filler in an initiation and zero in a response.
 Message initiation(const Shield& shield, uint64_t session_id);
 Message response(const Shield& shield, uint64_t session_id);
 Message cookie_reply(uint64_t session_id);
@@ -62,7 +62,7 @@ Frame expected_reply(const Shield& shield, std::span<const uint8_t> request, uin
 uint64_t nonce_of(std::span<const uint8_t> reply_frame);
 // What is in a frame's UDP payload; empty when it is not UDP.
 std::span<const uint8_t> payload_of(std::span<const uint8_t> frame);
-// The cookie in a reply to this initiation, as its receiver takes it out; all zero when the tag is wrong.
+// The cookie in a reply to this copy of an initiation, as its receiver takes it out; all zero when the tag is wrong.
 Mac opened_cookie(const Shield& shield, std::span<const uint8_t> initiation, std::span<const uint8_t> reply);
 
 }  // namespace centipede::test

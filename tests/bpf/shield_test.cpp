@@ -155,6 +155,13 @@ TEST_F(ShieldTest, a_proof_counts_for_two_secrets_and_for_its_sender_alone) {
   }
 }
 
+TEST_F(ShieldTest, a_mac2_of_zeros_proves_no_more_than_any_other) {
+  Message zeros = initiation(shield, our_call);
+  std::fill(zeros.end() - CP_MAC_SIZE, zeros.end(), 0);
+  expect("zeros", with(zeros), XDP_TX, CP_VERDICT_CHALLENGED);
+  expect("anything", with(initiation(shield, our_call)), XDP_TX, CP_VERDICT_CHALLENGED);
+}
+
 TEST_F(ShieldTest, a_secret_that_has_been_replaced_proves_nothing) {
   const Frame old = proven({}, 0);
   expect("while it is one of the two", old, XDP_PASS, CP_VERDICT_HANDSHAKE);
