@@ -58,22 +58,12 @@ bool is_host(int family, const Address& address) {
 }
 
 Address address_at(const uint8_t* at, int family) {
-  Address out{};
-  if (family == 6) {
-    std::copy_n(at, 16, out.begin());
-  } else {
-    out[10] = out[11] = 0xff;
-    std::copy_n(at, 4, out.begin() + 12);
-  }
-  return out;
+  return mapped({at, family == 6 ? 16U : 4U});
 }
 
 bool may_be_answered(std::span<const uint8_t> frame, const cp_frame& parsed) {
-  const uint8_t* ip = frame.data() + parsed.l3_offset;
-  const bool four = parsed.family == 4;
   return (frame[0] & 1) == 0 && (frame[6] & 1) == 0 && parsed.source_port_be != 0 &&
-         is_host(parsed.family, address_at(ip + (four ? CP_IPV4_SOURCE : CP_IPV6_SOURCE), parsed.family)) &&
-         is_host(parsed.family, address_at(ip + (four ? CP_IPV4_DESTINATION : CP_IPV6_DESTINATION), parsed.family));
+         is_host(parsed.family, sender_of(frame).address);
 }
 
 // RFC 1071, two bytes at a time, most significant first.
@@ -126,6 +116,13 @@ void swap_bytes(Frame& frame, size_t one, size_t other, size_t count) {
 }
 
 }  // namespace
+
+Address mapped(std::span<const uint8_t> address) {
+  Address out{};
+  if (address.size() == 4) out[10] = out[11] = 0xff;
+  std::ranges::copy_backward(address, out.end());
+  return out;
+}
 
 Mac siphash(const Mac& key, std::span<const uint8_t> bytes) {
   Mac out;
@@ -185,6 +182,11 @@ Message response(const Shield& shield, uint64_t session_id) {
 
 Message cookie_reply(uint64_t session_id) {
   return filled(CP_TYPE_COOKIE, CP_COOKIE_SIZE, session_id);
+}
+
+bool is_for_us(const Shield& shield, std::span<const uint8_t> frame, const cp_frame& parsed) {
+  const size_t at = parsed.l3_offset + (parsed.family == 4 ? CP_IPV4_DESTINATION : CP_IPV6_DESTINATION);
+  return shield.addresses.contains(address_at(frame.data() + at, parsed.family));
 }
 
 cp_verdict handshake_verdict(const Shield& shield, std::span<const uint8_t> frame, const cp_frame& parsed) {

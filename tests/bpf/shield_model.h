@@ -31,11 +31,16 @@ struct Shield {
   uint32_t flags = CP_SHIELD_ON | CP_SHIELD_ALL_SESSIONS | CP_SHIELD_ALL_CALLS;
   cp_rate unproven = never;
   cp_rate source = without_limit;
-  std::set<uint64_t> calls;  // for verdict(); the program has a map for them
+  // For the verdicts; the program has maps for them.
+  std::set<uint64_t> calls;
+  std::set<Address> addresses;
 
   [[nodiscard]] cp_shield abi() const;
   [[nodiscard]] Mac cookie(const Address& address, uint16_t port, uint32_t secret) const;
 };
+
+// Of 4 or 16 bytes.
+Address mapped(std::span<const uint8_t> address);
 
 // Who sent a frame, as a cookie has it.
 struct Sender {
@@ -53,8 +58,10 @@ Message cookie_reply(uint64_t session_id);
 void put_mac1(const Shield& shield, Message& message);
 void put_mac2(Message& initiation, const Mac& cookie);
 
-// Of a frame whose payload is a handshake datagram of at least CP_DATA_HEADER_SIZE bytes. Rates are either `never` or
-// `without_limit`.
+// Whether a frame goes to one of the addresses.
+bool is_for_us(const Shield& shield, std::span<const uint8_t> frame, const cp_frame& parsed);
+// Of a frame for us whose payload is a handshake datagram of at least CP_DATA_HEADER_SIZE bytes. Rates are either
+// `never` or `without_limit`.
 cp_verdict handshake_verdict(const Shield& shield, std::span<const uint8_t> frame, const cp_frame& parsed);
 
 // The frame that answers this one, as long and padded behind a shorter packet, with the nonce that the program chose.
