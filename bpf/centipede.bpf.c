@@ -42,7 +42,7 @@ static __always_inline enum cp_verdict steer(const struct xdp_md *ctx, const str
 }
 
 static __always_inline enum cp_verdict judge_data(const struct xdp_md *ctx, const struct cp_uplink *uplink,
-						  __u64 number, __u64 sid)
+						  const struct cp_frame *frame, __u64 number, __u64 sid)
 {
 	__u32 lane = number >> CP_LANE_SHIFT;
 	__u64 counter = number & CP_COUNTER_MASK;
@@ -51,7 +51,7 @@ static __always_inline enum cp_verdict judge_data(const struct xdp_md *ctx, cons
 
 	session = bpf_map_lookup_elem(&sessions, &sid);
 	if (!session)
-		return judge_unlisted();
+		return judge_unlisted(ctx, frame);
 	if (lane == CP_CONTROL_LANE)
 		return CP_VERDICT_CONTROL;
 	if (counter >= CP_COUNTER_LIMIT)
@@ -83,7 +83,7 @@ static __always_inline enum cp_verdict judge(const struct xdp_md *ctx, const str
 	if (kind == CP_KIND_MALFORMED)
 		return CP_VERDICT_MALFORMED;
 	if (frame.payload_length < CP_DATA_HEADER_SIZE)
-		return CP_VERDICT_NO_MESSAGE;
+		return is_for_us(ctx, frame.l3_offset, frame.family) ? CP_VERDICT_NO_MESSAGE : CP_VERDICT_FOREIGN;
 
 	payload = data + frame.payload_offset;
 	if (payload + CP_DATA_HEADER_SIZE > end)
@@ -92,10 +92,12 @@ static __always_inline enum cp_verdict judge(const struct xdp_md *ctx, const str
 		/* A copy: frame itself can stay in registers then. */
 		struct cp_frame handshake = frame;
 
+		if (!is_for_us(ctx, frame.l3_offset, frame.family))
+			return CP_VERDICT_FOREIGN;
 		return judge_handshake(ctx, &handshake);
 	}
 	/* Volatile for the same reason as in cp_field16(). */
-	return judge_data(ctx, uplink, bpf_be64_to_cpu(*(const volatile __u64 *)(payload + CP_OFFSET_NUMBER)),
+	return judge_data(ctx, uplink, &frame, bpf_be64_to_cpu(*(const volatile __u64 *)(payload + CP_OFFSET_NUMBER)),
 			  bpf_be64_to_cpu(*(const volatile __u64 *)(payload + CP_OFFSET_SID)));
 }
 

@@ -110,7 +110,7 @@ static __always_inline void make_cookie(const __u64 *secret, const struct cp_sen
 /* What the tag of a cookie reply is made from, byte for byte; from `header` on, the reply itself. */
 struct cp_reply {
 	__u64 label;
-	struct cp_mac mac1;
+	__u64 macs[4]; /* mac1 and mac2 of the copy that is answered */
 	__u64 header;
 	__u64 sid;
 	__u64 nonce;
@@ -124,19 +124,18 @@ _Static_assert(sizeof(struct cp_reply) - __builtin_offsetof(struct cp_reply, hea
 static __always_inline void make_reply(const struct cp_shield *rules, const struct cp_sender *sender,
 				       const volatile __u64 *initiation, struct cp_reply *reply)
 {
-	const volatile __u64 *mac1 = initiation + CP_INITIATION_OFFSET_MAC1 / CP_WORD_SIZE;
+	const volatile __u64 *macs = initiation + CP_INITIATION_OFFSET_MAC1 / CP_WORD_SIZE;
 	__u64 nonce = (__u64)bpf_get_prandom_u32() << 32 | bpf_get_prandom_u32();
-	__u64 padded[4] = {CP_COOKIE_LABEL_PAD, nonce, mac1[0], mac1[1]};
+	__u64 padded[6] = {CP_COOKIE_LABEL_PAD, nonce, macs[0], macs[1], macs[2], macs[3]};
 	struct cp_mac *pad = &reply->tag; /* stack is scarce */
 
 	reply->label = CP_COOKIE_LABEL_TAG;
-	reply->mac1.words[0] = mac1[0];
-	reply->mac1.words[1] = mac1[1];
+	__builtin_memcpy(reply->macs, padded + 2, sizeof(reply->macs));
 	reply->header = CP_HEADER_WORD(CP_TYPE_COOKIE);
 	reply->sid = initiation[CP_OFFSET_CALL_SID / CP_WORD_SIZE];
 	reply->nonce = nonce;
 	make_cookie(rules->secrets[rules->current & 1], sender, &reply->sealed);
-	cp_siphash(rules->cookie_key, padded, 4, pad);
+	cp_siphash(rules->cookie_key, padded, 6, pad);
 	reply->sealed.words[0] ^= pad->words[0];
 	reply->sealed.words[1] ^= pad->words[1];
 	cp_siphash(rules->cookie_key, (const __u64 *)reply, CP_REPLY_TAGGED_WORDS, &reply->tag);

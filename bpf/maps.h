@@ -25,6 +25,13 @@ struct {
 	__type(value, struct cp_session);
 } sessions SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, CP_MAX_ADDRESSES);
+	__type(key, struct cp_address);
+	__type(value, __u32);
+} addresses SEC(".maps");
+
 /*
  * BPF_F_RDONLY_PROG would have the kernel enforce that the program never writes here, but it also forbids the writable
  * memory mapping that the workers need; see READ-ONLY in centipede.bpf.c.

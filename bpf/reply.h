@@ -152,12 +152,11 @@ static __always_inline void write_datagram(__u8 *udp, const struct cp_frame *fra
 		payload[i] = 0;
 }
 
-/* False: the reply would go to a group or to nobody. */
+/* False: the reply would go to a group or to nobody. The receiver is an address of ours. */
 static __always_inline bool is_answerable(const __u8 *ethernet, const struct cp_frame *frame,
-					  const struct cp_ends *ends)
+					  const struct cp_sender *sender)
 {
-	return is_between_single_hosts(ethernet) && frame->source_port_be &&
-	       is_unicast(frame->family, ends->sender.address) && is_unicast(frame->family, ends->receiver);
+	return is_between_single_hosts(ethernet) && frame->source_port_be && is_unicast(frame->family, sender->address);
 }
 
 /*
@@ -178,7 +177,7 @@ static __noinline bool challenge(const struct xdp_md *ctx, const struct cp_frame
 
 	if (data + CP_ETHERNET_SIZE > end || udp + CP_UDP_SIZE + CP_INITIATION_SIZE > end)
 		return false;
-	if (!is_answerable(data, frame, ends))
+	if (!is_answerable(data, frame, &ends->sender))
 		return false;
 	make_reply(rules, &ends->sender, (const volatile __u64 *)(udp + CP_UDP_SIZE), &reply);
 	turn_ethernet(data);

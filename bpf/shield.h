@@ -14,6 +14,28 @@
 #include "reply.h"
 
 /*
+ * Whether a packet is for an address of ours. To others, this machine may be a router or a bridge: their port of the
+ * same number is none of our business. Asked only where a frame would be dropped or answered otherwise.
+ */
+static __noinline bool is_for_us(const struct xdp_md *ctx, __u32 l3_offset, __u32 family)
+{
+	const __u8 *ip = (const __u8 *)(long)ctx->data + bounded(l3_offset);
+	const __u8 *end = (const __u8 *)(long)ctx->data_end;
+	__u64 address[2];
+
+	if (family == 4) {
+		if (ip + CP_IPV4_SIZE > end)
+			return false;
+		read_ipv4_address(ip + CP_IPV4_DESTINATION, address);
+	} else {
+		if (ip + CP_IPV6_SIZE > end)
+			return false;
+		read_ipv6_address(ip + CP_IPV6_DESTINATION, address);
+	}
+	return bpf_map_lookup_elem(&addresses, address);
+}
+
+/*
  * GCRA: *used is the instant up to which the rate has been used. Two CPUs that read the same instant of a source at
  * once both let their initiation pass: the rate is exceeded by no more than the number of CPUs.
  */
@@ -61,8 +83,6 @@ static __noinline bool is_proven(const struct cp_shield *rules, const struct cp_
 	struct cp_mac cookie, expected;
 	__u32 i;
 
-	if (!(mac2[0] | mac2[1]))
-		return false;
 	for (i = 0; i < 2; i++) {
 		make_cookie(rules->secrets[(rules->current + i) & 1], sender, &cookie);
 		cp_siphash(cookie.words, initiation, CP_INITIATION_OFFSET_MAC2 / CP_WORD_SIZE, &expected);
@@ -107,7 +127,7 @@ static __always_inline bool is_called(const struct cp_shield *rules, const volat
 	return bpf_map_lookup_elem(&calls, &sid) || !(rules->flags & CP_SHIELD_ALL_CALLS);
 }
 
-/* A datagram of at least CP_DATA_HEADER_SIZE bytes with CP_CONTROL_BIT set. */
+/* A datagram for us, of at least CP_DATA_HEADER_SIZE bytes with CP_CONTROL_BIT set. */
 static __noinline enum cp_verdict judge_handshake(const struct xdp_md *ctx, const struct cp_frame *frame)
 {
 	const __u8 *end = (const __u8 *)(long)ctx->data_end;
@@ -142,12 +162,14 @@ static __noinline enum cp_verdict judge_handshake(const struct xdp_md *ctx, cons
 }
 
 /* A packet of a session that is not in the map. */
-static __always_inline enum cp_verdict judge_unlisted(void)
+static __always_inline enum cp_verdict judge_unlisted(const struct xdp_md *ctx, const struct cp_frame *frame)
 {
 	__u32 row = 0;
 	const struct cp_shield *rules = bpf_map_lookup_elem(&shield, &row);
 
-	return rules && rules->flags & CP_SHIELD_ALL_SESSIONS ? CP_VERDICT_UNKNOWN_SESSION : CP_VERDICT_UNLISTED;
+	if (!rules || !(rules->flags & CP_SHIELD_ALL_SESSIONS))
+		return CP_VERDICT_UNLISTED;
+	return is_for_us(ctx, frame->l3_offset, frame->family) ? CP_VERDICT_UNKNOWN_SESSION : CP_VERDICT_FOREIGN;
 }
 
 #endif

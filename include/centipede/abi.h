@@ -3,8 +3,8 @@
  * What the XDP program and user space share through BPF maps. Written once, compiled by both sides; each structure is
  * padded explicitly and its size asserted. All integers are in host order unless a name ends in _be.
  *
- * Who writes what: uplinks, sessions, calls and shield are written by the control thread, windows by the workers alone
- * (and only after a packet has authenticated), everything else by the XDP program alone.
+ * Who writes what: uplinks, addresses, sessions, calls and shield are written by the control thread, windows by the
+ * workers alone (and only after a packet has authenticated), everything else by the XDP program alone.
  */
 #ifndef CENTIPEDE_ABI_H
 #define CENTIPEDE_ABI_H
@@ -17,9 +17,10 @@
 #define CP_ABI_ASSERT(what, text) _Static_assert(what, text)
 #endif
 
-#define CP_MAX_UPLINKS 16
-#define CP_MAX_QUEUES  64  /* receive queues of one uplink that can have sockets */
-#define CP_MAX_WORKERS 126 /* also the number of data lanes a sender may use */
+#define CP_MAX_UPLINKS   16
+#define CP_MAX_ADDRESSES 256
+#define CP_MAX_QUEUES    64  /* receive queues of one uplink that can have sockets */
+#define CP_MAX_WORKERS   126 /* also the number of data lanes a sender may use */
 
 /* Map `uplinks`: hash, key __u32 ifindex. Present only while the uplink receives through XDP. */
 struct cp_uplink {
@@ -32,6 +33,15 @@ struct cp_uplink {
 	__u32 pad;
 };
 CP_ABI_ASSERT(sizeof(struct cp_uplink) == 24, "cp_uplink is 24 bytes");
+
+/*
+ * Map `addresses`: hash, the uplinks' own addresses; the value is 0. What goes to any other is somebody else's and
+ * passes, unless it belongs to a session of ours.
+ */
+struct cp_address {
+	__u8 bytes[16]; /* IPv4 as IPv4-mapped IPv6 */
+};
+CP_ABI_ASSERT(sizeof(struct cp_address) == 16, "cp_address is 16 bytes");
 
 /* Map `sessions`: hash, key __u64 sid (host order). A receiving session. */
 struct cp_session {
@@ -74,7 +84,7 @@ struct cp_counters {
 	__u64 no_message;      /* dropped: our port, but no message of this protocol and version */
 	__u64 malformed;       /* passed: our port, but of impossible lengths */
 	__u64 fragment;        /* passed: IP fragment, which the kernel reassembles for the UDP socket */
-	__u64 foreign;         /* passed: not UDP to our port */
+	__u64 foreign;         /* passed: not UDP to our port and an address of ours */
 };
 CP_ABI_ASSERT(sizeof(struct cp_counters) == 144, "cp_counters is 144 bytes");
 

@@ -110,15 +110,18 @@ cp_verdict model_frame(const Shield& shield, std::span<const uint8_t> bytes, std
   if (kind == CP_KIND_FRAGMENT) return CP_VERDICT_FRAGMENT;
   if (cp_host16(frame.destination_port_be) != tunnel_port) return CP_VERDICT_FOREIGN;
   if (kind == CP_KIND_MALFORMED) return CP_VERDICT_MALFORMED;
-  if (frame.payload_length < CP_DATA_HEADER_SIZE) return CP_VERDICT_NO_MESSAGE;
+  const bool for_us = is_for_us(shield, bytes, frame);
+  if (frame.payload_length < CP_DATA_HEADER_SIZE) return for_us ? CP_VERDICT_NO_MESSAGE : CP_VERDICT_FOREIGN;
   EXPECT_LE(size_t{frame.payload_offset} + frame.payload_length, bytes.size());
   const uint8_t* payload = bytes.data() + frame.payload_offset;
-  if ((payload[0] & CP_CONTROL_BIT) != 0) return handshake_verdict(shield, bytes, frame);
+  if ((payload[0] & CP_CONTROL_BIT) != 0) return for_us ? handshake_verdict(shield, bytes, frame) : CP_VERDICT_FOREIGN;
   const auto number = load_be<uint64_t>(payload);
   const uint64_t lane = number >> CP_LANE_SHIFT;
   const uint64_t counter = number & CP_COUNTER_MASK;
-  if (load_be<uint64_t>(payload + CP_OFFSET_SID) != sid)
-    return (shield.flags & CP_SHIELD_ALL_SESSIONS) != 0 ? CP_VERDICT_UNKNOWN_SESSION : CP_VERDICT_UNLISTED;
+  if (load_be<uint64_t>(payload + CP_OFFSET_SID) != sid) {
+    if ((shield.flags & CP_SHIELD_ALL_SESSIONS) == 0) return CP_VERDICT_UNLISTED;
+    return for_us ? CP_VERDICT_UNKNOWN_SESSION : CP_VERDICT_FOREIGN;
+  }
   if (lane == CP_CONTROL_LANE) return CP_VERDICT_CONTROL;
   if (counter >= CP_COUNTER_LIMIT) return CP_VERDICT_BAD_COUNTER;
   if (lane >= lanes) return CP_VERDICT_BAD_LANE;
@@ -127,6 +130,12 @@ cp_verdict model_frame(const Shield& shield, std::span<const uint8_t> bytes, std
 
 constexpr uint64_t known_call = 0xca11;
 
+// Two of each family, IPv4 first.
+const std::array<std::vector<uint8_t>, 4> ours{{{192, 0, 2, 2},
+                                                {10, 255, 255, 255},
+                                                std::vector<uint8_t>(16, 0x20),
+                                                {0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0xff, 0xfe, 0, 1, 0xfa, 0xf9, 0xf8, 2}}};
+
 template <class T>
 T pick(Random& random, std::initializer_list<T> from) {
   return from.begin()[random() % from.size()];
@@ -134,6 +143,9 @@ T pick(Random& random, std::initializer_list<T> from) {
 
 Shield random_shield(Random& random) {
   Shield shield;
+  shield.calls = {known_call};
+  for (const auto& bytes : ours)
+    shield.addresses.insert(mapped(bytes));
   shield.flags =
       random() % 8 == 0 ? static_cast<uint32_t>(random() % 8) : CP_SHIELD_ON | static_cast<uint32_t>(random() % 8);
   shield.current = static_cast<uint32_t>(random() % 2);
@@ -170,6 +182,7 @@ void randomize_ends(Random& random, FrameSpec& spec) {
     if (random() % 16 == 0) address->front() = pick<uint8_t>(random, {0, 1, 126, 127, 128, 223, 224, 239, 254, 255});
     if (random() % 32 == 0) std::fill_n(address->begin(), std::min<size_t>(8, address->size()), 0);
   }
+  if (random() % 8 != 0) spec.destination = ours[random() % 2 + (spec.family == 4 ? 0 : 2)];
   if (random() % 16 == 0) spec.source_port = 0;
   if (random() % 16 == 0) pick(random, {&spec.source_mac, &spec.destination_mac})->front() |= 1;
 }
@@ -218,13 +231,16 @@ TEST_F(DifferentialTest, verdicts_on_random_and_mangled_frames_agree_with_the_mo
   }
   const std::vector<uint64_t> window(program->windows().begin(), program->windows().end());
   ASSERT_TRUE(program->put_call(known_call));
+  std::set<IpAddress> listed;
+  for (const auto& bytes : ours)
+    listed.insert(bytes.size() == 4 ? IpAddress::v4(bytes.data()) : IpAddress::v6(bytes.data()));
+  ASSERT_TRUE(program->set_addresses(listed));
   Counts expected = counts();
   const uint64_t frames = rounds(100'000);
   for (uint64_t i = 0; i < frames; ++i) {
     if (i % 1000 == 0) {
       ASSERT_EQ(counts(), expected) << "before frame " << i;
       shield = random_shield(random);
-      shield.calls = {known_call};
       put_shield();
     }
     Frame frame = build(random_spec(random, shield));

@@ -28,8 +28,8 @@ TEST_F(PinsTest, maps_are_pinned_by_name_and_gone_with_the_program) {
     ASSERT_TRUE(loaded) << loaded.error().text;
     EXPECT_EQ((*loaded)->pin_directory(), pins);
     EXPECT_EQ((*loaded)->pin_problem(), "");
-    for (const char* name :
-         {"uplinks", "sessions", "windows", "xsks", "counters", "session_counters", "calls", "sources", "unproven"})
+    for (const char* name : {"uplinks", "addresses", "sessions", "windows", "xsks", "counters", "session_counters",
+                             "calls", "sources", "unproven"})
       EXPECT_TRUE(fs::exists(pins / name)) << name;
     EXPECT_FALSE(fs::exists(pins / "shield")) << "it holds secrets";
   }
@@ -49,6 +49,8 @@ TEST_F(PinsTest, bpftool_prints_named_fields) {
     std::ifstream file(dump);
     return std::string(std::istreambuf_iterator<char>(file), {});
   };
+  ASSERT_TRUE((*loaded)->set_addresses(own_addresses()));
+  EXPECT_NE(printed("addresses").find("\"bytes\""), std::string::npos);
   EXPECT_NE(printed("sessions").find("\"peer\": 42"), std::string::npos);
   EXPECT_NE(printed("counters").find("\"unknown_session\": 0"), std::string::npos);
   EXPECT_NE(printed("windows").find("\"generation\": 0"), std::string::npos);

@@ -9,6 +9,7 @@
 #include <array>
 #include <cstring>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 
@@ -26,6 +27,11 @@ inline constexpr uint32_t words = 64;       // of one lane
 inline constexpr uint32_t first_word = 32;  // not 0, so that a forgotten offset shows
 inline constexpr uint32_t uplink_index = 5;
 inline constexpr uint32_t counter_slot = 2;
+
+// Where frames go that say nothing else (frames.h).
+inline std::set<IpAddress> own_addresses() {
+  return {*IpAddress::parse("192.0.2.2"), *IpAddress::parse("2020:2020:2020:2020:2020:2020:2020:2020")};
+}
 
 inline constexpr std::array<const char*, CP_VERDICTS> verdict_names{
     "redirected",     "duplicate",   "too_old",    "handshake",       "bad_mac1", "challenged",
@@ -66,6 +72,7 @@ class ProgramTest : public testing::Test {
     program = std::move(*loaded);
     put_uplink();
     put_session();
+    ASSERT_TRUE(program->set_addresses(own_addresses()));
   }
 
   void put_uplink(uint32_t queues = 1) {

@@ -45,7 +45,6 @@ bool has_mac1(const Shield& shield, std::span<const uint8_t> message) {
 
 bool has_mac2(const Shield& shield, std::span<const uint8_t> message, const Sender& sender) {
   const auto mac2 = message.subspan(CP_INITIATION_OFFSET_MAC2);
-  if (same(Mac{}, mac2)) return false;
   return std::ranges::any_of(std::array{0U, 1U}, [&](uint32_t secret) {
     return same(siphash(shield.cookie(sender.address, sender.port, secret), message.first(CP_INITIATION_OFFSET_MAC2)),
                 mac2);
@@ -59,22 +58,12 @@ bool is_host(int family, const Address& address) {
 }
 
 Address address_at(const uint8_t* at, int family) {
-  Address out{};
-  if (family == 6) {
-    std::copy_n(at, 16, out.begin());
-  } else {
-    out[10] = out[11] = 0xff;
-    std::copy_n(at, 4, out.begin() + 12);
-  }
-  return out;
+  return mapped({at, family == 6 ? 16U : 4U});
 }
 
 bool may_be_answered(std::span<const uint8_t> frame, const cp_frame& parsed) {
-  const uint8_t* ip = frame.data() + parsed.l3_offset;
-  const bool four = parsed.family == 4;
   return (frame[0] & 1) == 0 && (frame[6] & 1) == 0 && parsed.source_port_be != 0 &&
-         is_host(parsed.family, address_at(ip + (four ? CP_IPV4_SOURCE : CP_IPV6_SOURCE), parsed.family)) &&
-         is_host(parsed.family, address_at(ip + (four ? CP_IPV4_DESTINATION : CP_IPV6_DESTINATION), parsed.family));
+         is_host(parsed.family, sender_of(frame).address);
 }
 
 // RFC 1071, two bytes at a time, most significant first.
@@ -88,21 +77,21 @@ uint16_t internet_checksum(std::span<const uint8_t> bytes) {
 }
 
 Message reply_payload(const Shield& shield, std::span<const uint8_t> initiation, const Sender& sender, uint64_t nonce) {
-  const auto mac1 = initiation.subspan(CP_INITIATION_OFFSET_MAC1, CP_MAC_SIZE);
+  const auto macs = initiation.subspan(CP_INITIATION_OFFSET_MAC1);
   Message out{CP_CONTROL_BIT | CP_TYPE_COOKIE, CP_PROTOCOL_VERSION, 0, 0, 0, 0, 0, 0};
   append(out, initiation.subspan(CP_OFFSET_CALL_SID, 8));
   out.resize(24);
   store_be<uint64_t>(out.data() + CP_COOKIE_OFFSET_NONCE, nonce);
   Message padded{CP_COOKIE_LABEL_PAD, 0, 0, 0, 0, 0, 0, 0};
   append(padded, std::span(out).subspan(CP_COOKIE_OFFSET_NONCE, 8));
-  append(padded, mac1);
+  append(padded, macs);
   Mac sealed = siphash(shield.cookie_key, padded);
   const Mac cookie = shield.cookie(sender.address, sender.port, shield.current);
   for (size_t i = 0; i < sealed.size(); ++i)
     sealed[i] ^= cookie[i];
   append(out, sealed);
   Message tagged{CP_COOKIE_LABEL_TAG, 0, 0, 0, 0, 0, 0, 0};
-  append(tagged, mac1);
+  append(tagged, macs);
   append(tagged, out);
   append(out, siphash(shield.cookie_key, tagged));
   return out;
@@ -127,6 +116,13 @@ void swap_bytes(Frame& frame, size_t one, size_t other, size_t count) {
 }
 
 }  // namespace
+
+Address mapped(std::span<const uint8_t> address) {
+  Address out{};
+  if (address.size() == 4) out[10] = out[11] = 0xff;
+  std::ranges::copy_backward(address, out.end());
+  return out;
+}
 
 Mac siphash(const Mac& key, std::span<const uint8_t> bytes) {
   Mac out;
@@ -173,7 +169,6 @@ void put_mac2(Message& initiation, const Mac& cookie) {
 
 Message initiation(const Shield& shield, uint64_t session_id) {
   Message out = filled(CP_TYPE_INITIATION, CP_INITIATION_SIZE, session_id);
-  std::fill(out.begin() + CP_INITIATION_OFFSET_MAC2, out.end(), 0);
   put_mac1(shield, out);
   return out;
 }
@@ -187,6 +182,11 @@ Message response(const Shield& shield, uint64_t session_id) {
 
 Message cookie_reply(uint64_t session_id) {
   return filled(CP_TYPE_COOKIE, CP_COOKIE_SIZE, session_id);
+}
+
+bool is_for_us(const Shield& shield, std::span<const uint8_t> frame, const cp_frame& parsed) {
+  const size_t at = parsed.l3_offset + (parsed.family == 4 ? CP_IPV4_DESTINATION : CP_IPV6_DESTINATION);
+  return shield.addresses.contains(address_at(frame.data() + at, parsed.family));
 }
 
 cp_verdict handshake_verdict(const Shield& shield, std::span<const uint8_t> frame, const cp_frame& parsed) {
@@ -251,14 +251,14 @@ std::span<const uint8_t> payload_of(std::span<const uint8_t> frame) {
 }
 
 Mac opened_cookie(const Shield& shield, std::span<const uint8_t> initiation, std::span<const uint8_t> reply) {
-  const auto mac1 = initiation.subspan(CP_INITIATION_OFFSET_MAC1, CP_MAC_SIZE);
+  const auto macs = initiation.subspan(CP_INITIATION_OFFSET_MAC1);
   Message tagged{CP_COOKIE_LABEL_TAG, 0, 0, 0, 0, 0, 0, 0};
-  append(tagged, mac1);
+  append(tagged, macs);
   append(tagged, reply.first(CP_COOKIE_OFFSET_TAG));
   if (!same(siphash(shield.cookie_key, tagged), reply.subspan(CP_COOKIE_OFFSET_TAG))) return {};
   Message padded{CP_COOKIE_LABEL_PAD, 0, 0, 0, 0, 0, 0, 0};
   append(padded, reply.subspan(CP_COOKIE_OFFSET_NONCE, 8));
-  append(padded, mac1);
+  append(padded, macs);
   Mac cookie = siphash(shield.cookie_key, padded);
   for (size_t i = 0; i < cookie.size(); ++i)
     cookie[i] ^= reply[CP_COOKIE_OFFSET_SEALED + i];

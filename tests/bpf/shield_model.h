@@ -31,11 +31,16 @@ struct Shield {
   uint32_t flags = CP_SHIELD_ON | CP_SHIELD_ALL_SESSIONS | CP_SHIELD_ALL_CALLS;
   cp_rate unproven = never;
   cp_rate source = without_limit;
-  std::set<uint64_t> calls;  // for verdict(); the program has a map for them
+  // For the verdicts; the program has maps for them.
+  std::set<uint64_t> calls;
+  std::set<Address> addresses;
 
   [[nodiscard]] cp_shield abi() const;
   [[nodiscard]] Mac cookie(const Address& address, uint16_t port, uint32_t secret) const;
 };
+
+// Of 4 or 16 bytes.
+Address mapped(std::span<const uint8_t> address);
 
 // Who sent a frame, as a cookie has it.
 struct Sender {
@@ -46,15 +51,17 @@ Sender sender_of(std::span<const uint8_t> frame);
 
 using Message = std::vector<uint8_t>;
 
-// Header, sid, filler that depends on the sid, mac1; mac2 is zero.
+// Header, sid, filler that depends on the sid, mac1; mac2 is filler in an initiation and zero in a response.
 Message initiation(const Shield& shield, uint64_t session_id);
 Message response(const Shield& shield, uint64_t session_id);
 Message cookie_reply(uint64_t session_id);
 void put_mac1(const Shield& shield, Message& message);
 void put_mac2(Message& initiation, const Mac& cookie);
 
-// Of a frame whose payload is a handshake datagram of at least CP_DATA_HEADER_SIZE bytes. Rates are either `never` or
-// `without_limit`.
+// Whether a frame goes to one of the addresses.
+bool is_for_us(const Shield& shield, std::span<const uint8_t> frame, const cp_frame& parsed);
+// Of a frame for us whose payload is a handshake datagram of at least CP_DATA_HEADER_SIZE bytes. Rates are either
+// `never` or `without_limit`.
 cp_verdict handshake_verdict(const Shield& shield, std::span<const uint8_t> frame, const cp_frame& parsed);
 
 // The frame that answers this one, as long and padded behind a shorter packet, with the nonce that the program chose.
@@ -62,7 +69,7 @@ Frame expected_reply(const Shield& shield, std::span<const uint8_t> request, uin
 uint64_t nonce_of(std::span<const uint8_t> reply_frame);
 // What is in a frame's UDP payload; empty when it is not UDP.
 std::span<const uint8_t> payload_of(std::span<const uint8_t> frame);
-// The cookie in a reply to this initiation, as its receiver takes it out; all zero when the tag is wrong.
+// The cookie in a reply to this copy of an initiation, as its receiver takes it out; all zero when the tag is wrong.
 Mac opened_cookie(const Shield& shield, std::span<const uint8_t> initiation, std::span<const uint8_t> reply);
 
 }  // namespace centipede::test

@@ -104,6 +104,61 @@ TEST_F(ShieldTest, responses_and_cookie_replies_need_a_call) {
   expect("the call has ended", with(response(shield, our_call)), XDP_DROP, CP_VERDICT_UNCALLED);
 }
 
+// This machine may be their router, or have them behind a bridge.
+TEST_F(ShieldTest, what_goes_to_others_passes_unchanged) {
+  ASSERT_TRUE(program->put_call(our_call));
+  shield.source = never;
+  put_shield();
+  const std::vector<std::pair<cp_verdict, Message>> cases{
+      {CP_VERDICT_UNKNOWN_SESSION, data_packet(0, 5, sid + 1)},
+      {CP_VERDICT_UNKNOWN_SESSION, data_packet(127, 5, sid + 1)},
+      {CP_VERDICT_NO_MESSAGE, Message(CP_DATA_HEADER_SIZE - 1, 0)},
+      {CP_VERDICT_NO_MESSAGE, Message()},
+      {CP_VERDICT_NO_MESSAGE, with_byte(initiation(shield, our_call), 0, 0x84)},
+      {CP_VERDICT_NO_MESSAGE, with_size(response(shield, our_call), 100)},
+      {CP_VERDICT_BAD_MAC1, with_byte(initiation(shield, our_call), 20, 0)},
+      {CP_VERDICT_BAD_MAC1, with_byte(response(shield, our_call), 20, 0)},
+      {CP_VERDICT_UNCALLED, response(shield, other_call)},
+      {CP_VERDICT_UNCALLED, cookie_reply(other_call)},
+      {CP_VERDICT_CHALLENGED, initiation(shield, our_call)},
+      {CP_VERDICT_SOURCE_LIMITED, {}}};
+  const std::vector<FrameSpec> others{{.destination = {192, 0, 2, 3}},
+                                      {.destination = {224, 0, 0, 1}},
+                                      {.destination = {255, 255, 255, 255}},
+                                      {.family = 6, .destination = std::vector<uint8_t>(16, 0x21)},
+                                      {.family = 6, .destination = {0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}},
+                                      {.tags = {0x8100}, .destination = {10, 0, 0, 1}}};
+  for (const auto& [verdict, message] : cases) {
+    const auto frame = [&](FrameSpec spec) {
+      if (verdict == CP_VERDICT_SOURCE_LIMITED) return proven(spec, 1);
+      spec.payload = message;
+      return build(spec);
+    };
+    expect("to us", frame({}), action_of(verdict), verdict);
+    expect("to us", frame({.family = 6}), action_of(verdict), verdict);
+    for (const FrameSpec& spec : others) {
+      const Frame foreign = frame(spec);
+      expect("to somebody else", foreign, XDP_PASS, CP_VERDICT_FOREIGN);
+      Frame out;
+      run(foreign, 1, nullptr, &out);
+      EXPECT_EQ(out, foreign);
+    }
+  }
+  expect("a known session needs no address", build({.destination = {192, 0, 2, 3}, .payload = data_packet(0, 5, sid)}),
+         XDP_PASS, CP_VERDICT_NO_SOCKET);
+}
+
+TEST_F(ShieldTest, initiations_to_others_use_up_no_rate) {
+  shield.unproven = only(1);
+  put_shield();
+  const Message message = initiation(shield, our_call);
+  for (int i = 0; i < 10; ++i)
+    expect("to somebody else", build({.destination = {192, 0, 2, 3}, .payload = message}), XDP_PASS,
+           CP_VERDICT_FOREIGN);
+  expect("the first to us", with(message), XDP_PASS, CP_VERDICT_HANDSHAKE);
+  expect("the second", with(message), XDP_TX, CP_VERDICT_CHALLENGED);
+}
+
 TEST_F(ShieldTest, a_full_call_map_is_an_error_and_gets_room_again) {
   uint64_t id = 1;
   while (id < 100 && program->put_call(id))
@@ -153,6 +208,13 @@ TEST_F(ShieldTest, a_proof_counts_for_two_secrets_and_for_its_sender_alone) {
     stolen.source = kind.family == 4 ? std::vector<uint8_t>{198, 51, 100, 8} : std::vector<uint8_t>(16, 0x21);
     expect("another address", build(stolen), XDP_TX, CP_VERDICT_CHALLENGED);
   }
+}
+
+TEST_F(ShieldTest, a_mac2_of_zeros_proves_no_more_than_any_other) {
+  Message zeros = initiation(shield, our_call);
+  std::fill(zeros.end() - CP_MAC_SIZE, zeros.end(), 0);
+  expect("zeros", with(zeros), XDP_TX, CP_VERDICT_CHALLENGED);
+  expect("anything", with(initiation(shield, our_call)), XDP_TX, CP_VERDICT_CHALLENGED);
 }
 
 TEST_F(ShieldTest, a_secret_that_has_been_replaced_proves_nothing) {

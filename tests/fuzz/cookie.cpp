@@ -1,6 +1,6 @@
 // Cookies. First byte: which of
 //   0  any bytes as a cookie reply, with a tag that is right or not: opened exactly as the protocol says
-//   1  any cookie sealed for any initiation, and one bit of the reply or the initiation flipped
+//   1  any cookie sealed for any initiation, and one bit of the reply or of the initiation's MACs flipped
 //   2  mac2 from any address, and one bit of the initiation flipped
 //   3  callers at a gate: who proves an address and who does not, and how many get through
 #include "crypto/cookie.h"
@@ -38,8 +38,8 @@ void check_reply(Input& input) {
   input.read(reply);
   input.read(initiation);
   if ((choices & 1) != 0) write_header(CP_TYPE_COOKIE, reply);
-  const ConstBytes mac1 = ConstBytes(initiation).subspan(CP_INITIATION_OFFSET_MAC1, CP_MAC_SIZE);
-  const Mac tag = labelled(CP_COOKIE_LABEL_TAG, mac1, ConstBytes(reply).first(CP_COOKIE_OFFSET_TAG));
+  const ConstBytes macs = ConstBytes(initiation).subspan(CP_INITIATION_OFFSET_MAC1);
+  const Mac tag = labelled(CP_COOKIE_LABEL_TAG, macs, ConstBytes(reply).first(CP_COOKIE_OFFSET_TAG));
   if ((choices & 2) != 0) std::ranges::copy(tag, &reply[CP_COOKIE_OFFSET_TAG]);
   const size_t length = (choices & 4) != 0 ? input.below(reply.size()) : reply.size();
 
@@ -48,7 +48,7 @@ void check_reply(Input& input) {
                      std::ranges::equal(tag, ConstBytes(reply).last(CP_MAC_SIZE));
   promise(cookie.has_value() == sound, "a reply opens when its header and tag are right");
   if (!cookie) return;
-  Mac expected = labelled(CP_COOKIE_LABEL_PAD, ConstBytes(reply).subspan(CP_COOKIE_OFFSET_NONCE, 8), mac1);
+  Mac expected = labelled(CP_COOKIE_LABEL_PAD, ConstBytes(reply).subspan(CP_COOKIE_OFFSET_NONCE, 8), macs);
   for (size_t i = 0; i < expected.size(); ++i)
     expected[i] ^= reply[CP_COOKIE_OFFSET_SEALED + i];
   promise(*cookie == expected, "the cookie is what was sealed");
@@ -69,8 +69,8 @@ void check_sealed(Input& input) {
     flip(reply, bit % (reply.size() * 8));
     promise(!crypto::open_cookie(bobs_keys(), initiation, reply), "a damaged reply does not open");
   } else {
-    flip(initiation, CP_INITIATION_OFFSET_MAC1 * 8 + bit % (CP_MAC_SIZE * 8));
-    promise(!crypto::open_cookie(bobs_keys(), initiation, reply), "a reply to another call does not open");
+    flip(initiation, CP_INITIATION_OFFSET_MAC1 * 8 + bit % (2 * CP_MAC_SIZE * 8));
+    promise(!crypto::open_cookie(bobs_keys(), initiation, reply), "a reply to another call or copy does not open");
   }
 }
 
@@ -146,7 +146,7 @@ void check_gate(Input& input) {
     Caller& caller = callers[step & 3];
     InitiationBytes initiation{};
     write_header(CP_TYPE_INITIATION, initiation);
-    initiation[20] = step;
+    initiation[20] = initiation.back() = step;  // mac2 may be anything
     put_mac1(bob().public_key(), initiation);
     if ((step & 0x20) != 0) initiation[21] ^= 1;
     const bool proves = (step & 4) == 0 && caller.cookie.has_value();

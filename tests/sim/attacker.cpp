@@ -111,7 +111,7 @@ const Attacker::Record* Attacker::any_memory() {
 
 // Something about what has just passed.
 void Attacker::meddle(const Record& record) {
-  switch (random_.below(9)) {
+  switch (random_.below(10)) {
     case 0:
       return repeat(record);
     case 1:
@@ -127,6 +127,9 @@ void Attacker::meddle(const Record& record) {
       return resize(record);
     case 7:
       return under_another_path(record);
+    case 8:
+      if (wire::classify(record.bytes) == wire::MessageType::initiation) return forge_cookie(record);
+      [[fallthrough]];
     default:
       return kind_of(record.bytes) == Kind::handshake ? forge_handshake(record) : forge_number(record);
   }
@@ -255,6 +258,26 @@ void Attacker::forge_handshake(Record record) {
   if (random_.chance(50)) random_.fill(bytes.last(CP_MAC_SIZE));  // mac2, which proves nothing
   if (random_.chance(50)) record.envelope.source = any_source(record.envelope);
   send("makes up", record);
+}
+
+// A burst of cookie replies to what passed here, as from any address of the host that was called: to the copy as it
+// was, or as it would be with one of his cookies.
+void Attacker::forge_cookie(const Record& call) {
+  const uint32_t caller = network_.links()[call.link].from;
+  const Host& callee = network_.host(network_.links()[call.link].to);
+  for (const LinkIndex link : links_) {
+    if (network_.links()[link].from != callee.index || network_.links()[link].to != caller) continue;
+    const auto shown = callee.uplinks.find(static_cast<control::UplinkId>(random_.below(uplinks_each)));
+    Record reply{link, call.envelope, call.bytes};
+    if (shown == callee.uplinks.end() || shown->second.addresses.empty() || !redirect(reply, link)) continue;
+    reply.envelope.source = {random_.one_of(shown->second.addresses), sim_port};
+    const auto cookie = [&] { return crypto::Cookie{static_cast<uint8_t>(random_.below(2))}; };
+    if (random_.chance(50)) crypto::write_mac2(cookie(), reply.bytes);
+    const auto bytes =
+        crypto::seal_cookie(identity(callee.index).receiver_keys(), cookie(), reply.bytes, random_.next());
+    reply.bytes.assign(bytes.begin(), bytes.end());
+    send("forges a cookie", reply);
+  }
 }
 
 // A flawless initiation, from somebody whom nobody knows; or in a host's name, but not signed by it.

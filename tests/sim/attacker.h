@@ -1,8 +1,8 @@
 // Somebody who sits on some of the links, in either direction, and has no keys but one of his own that no host knows.
 // He sees what passes there, remembers some of it for good, and: drops, delays and releases, repeats at once and much
 // later, from other sources, to other hosts and over other links of his; reflects to the sender; flips bits, cuts off,
-// adds; makes up data, heartbeats and handshakes around what he has seen, and initiations of a stranger. What he is
-// keen on changes every few seconds. Threading: one thread.
+// adds; makes up data, heartbeats and handshakes around what he has seen, cookie replies for links that are not his,
+// and initiations of a stranger. What he is keen on changes every few seconds. Threading: one thread.
 #pragma once
 
 #include <queue>
@@ -65,6 +65,7 @@ class Attacker final : public Eavesdropper {
   void resize(Record record);
   void forge_number(Record record);
   void forge_handshake(Record record);
+  void forge_cookie(const Record& call);
   void forge_call(Record record);
   void send(const char* deed, const Record& record);
 

@@ -168,12 +168,13 @@ void Watch::on_new_call(HostView& from, uint32_t host, wire::SessionId sid, Cons
 }
 
 void Watch::check_mac2(const Call& call, const control::Route& route, ConstBytes datagram) {
-  const ConstBytes mac2 = datagram.last(CP_MAC_SIZE);
-  if (!trusted_ || std::ranges::all_of(mac2, [](uint8_t byte) { return byte == 0; })) return;
-  const bool good = std::ranges::any_of(view(call.callee).cookie_secrets, [&](const crypto::CookieSecret& secret) {
+  if (!trusted_) return;
+  const bool proven = std::ranges::any_of(view(call.callee).cookie_secrets, [&](const crypto::CookieSecret& secret) {
     return crypto::mac2_is_valid(crypto::make_cookie(secret, {route.local, route.remote.port}), datagram);
   });
-  if (!good) violation("host " + std::to_string(call.host) + " used a cookie that is not for this address", datagram);
+  const uint64_t owner = proven ? std::hash<IpAddress>{}(route.local) : ++unproven_copies_;
+  if (mac2s_.keep(load_be<uint64_t>(datagram.last(CP_MAC_SIZE).data()) | 1, owner) != owner)
+    violation("host " + std::to_string(call.host) + " used a mac2 that is not for this copy or address", datagram);
 }
 
 void Watch::on_cookie_reply(HostView& from, const control::Route& route, ConstBytes datagram) {

@@ -7,7 +7,8 @@
 // - a cookie reply goes only where an initiation came from, and there are no more of them
 // - an address that has proven nothing gets at most three times what authentic datagrams came from it, and no data
 // - a host calls a peer at most five times a second, with timestamps that only rise, over restarts too; a mac2 that it
-//   sends was made with a cookie for the address it is sent from (where nobody can have carried it elsewhere)
+//   sends was made with a cookie for the address it is sent from (where nobody can have carried it elsewhere), or is
+//   used for one copy alone
 // Threading: one thread.
 #pragma once
 
@@ -131,6 +132,8 @@ class Watch {
   std::vector<HostView> hosts_;
   HashTable sealed_;  // (key, nonce) → hash of the datagram, and in its lowest bit whether it has arrived
   std::unordered_map<wire::SessionId, Call> calls_;
+  HashTable mac2s_;  // → the address, or the number of the copy, that it belongs to
+  uint64_t unproven_copies_ = 0;
 };
 
 }  // namespace centipede::sim

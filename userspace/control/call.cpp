@@ -39,8 +39,33 @@ void Call::start_over(Instant first, Duration backoff) {
   backoff_ = std::clamp(backoff, timing_.initiation_retry_min, timing_.initiation_retry_max);
 }
 
-const crypto::InitiationBytes* Call::attempt(Context& context, PeerId peer, const crypto::PublicKey& key,
-                                             Duration longest, Now now) {
+crypto::InitiationBytes Call::Attempt::copy_with(const crypto::Cookie& cookie) const {
+  crypto::InitiationBytes copy = initiator.message();
+  crypto::write_mac2(cookie, copy);
+  return copy;
+}
+
+crypto::InitiationBytes Call::Attempt::copy_without(const Route& route, Randomness& randomness) {
+  crypto::InitiationBytes copy = initiator.message();
+  const Bytes mac2 = Bytes(copy).last(CP_MAC_SIZE);
+  randomness.fill(mac2);
+  std::ranges::copy(mac2, unproven.emplace_back(route, crypto::Mac{}).second.begin());
+  return copy;
+}
+
+std::optional<crypto::InitiationBytes> Call::Attempt::unanswered_copy(const Route& route) const {
+  const auto sent_there = std::ranges::find(unproven, route, [](const auto& each) { return each.first; });
+  if (sent_there == unproven.end()) return std::nullopt;
+  crypto::InitiationBytes copy = initiator.message();
+  std::ranges::copy(sent_there->second, copy.end() - CP_MAC_SIZE);
+  return copy;
+}
+
+void Call::Attempt::answered(const Route& route) {
+  std::erase_if(unproven, [&](const auto& each) { return each.first == route; });
+}
+
+Call::Attempt* Call::attempt(Context& context, PeerId peer, const crypto::PublicKey& key, Duration longest, Now now) {
   const uint64_t of_the_clock = rounded_down(now.wall.ns);
   last_timestamp_ns_ = std::max(of_the_clock, last_timestamp_ns_ + crypto::timestamp_quantum_ns);
   context.reserve_timestamp(last_timestamp_ns_, last_timestamp_ns_ == of_the_clock);
@@ -63,10 +88,10 @@ const crypto::InitiationBytes* Call::attempt(Context& context, PeerId peer, cons
   }
   attempts_.push_back({std::move(*initiator), now.monotonic});
   context.actions.emplace_back(CallStarted{sid});
-  return &attempts_.back().initiator.message();
+  return &attempts_.back();
 }
 
-const Call::Attempt* Call::find(wire::SessionId sid) const {
+Call::Attempt* Call::find(wire::SessionId sid) {
   const auto attempt = std::ranges::find_if(attempts_, [&](const Attempt& a) { return a.initiator.sid() == sid; });
   return attempt == attempts_.end() ? nullptr : &*attempt;
 }

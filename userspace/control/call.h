@@ -8,11 +8,18 @@
 // because over a slow link a response comes after the next attempt has left; when one completes, older ones are dropped
 // and newer ones stay: the peer may have answered those too, and have dropped the one that completed. After 10 s an
 // attempt is forgotten, and all are when a session of the peer's own call is confirmed: the peer no longer has what it
-// answered, and somebody who held the answer back could have us send into a session that is none. Threading: one
-// thread. Secrets are wiped with the attempt.
+// answered, and somebody who held the answer back could have us send into a session that is none.
+//
+// The same initiation crosses all links, so who sits on one of them knows it. A copy that carries no cookie therefore
+// has a random mac2 of its own, and a cookie reply opens only with that of the route it came in on: who sees one link
+// cannot forge replies to what went over another. Each such copy is answered once, so replies cause no more copies than
+// calls do. Threading: one thread. Secrets are wiped with the attempt.
 #pragma once
 
 #include <deque>
+#include <optional>
+#include <utility>
+#include <vector>
 
 #include "control/context.h"
 #include "crypto/handshake.h"
@@ -24,6 +31,15 @@ class Call {
   struct Attempt {
     crypto::Initiator initiator;
     Instant sent;
+    // Copies without a cookie that no cookie reply has come to yet; at most one for each path.
+    std::vector<std::pair<Route, crypto::Mac>> unproven{};
+
+    // The copy for a route whose cookie we hold, or have none for.
+    [[nodiscard]] crypto::InitiationBytes copy_with(const crypto::Cookie& cookie) const;
+    [[nodiscard]] crypto::InitiationBytes copy_without(const Route& route, Randomness& randomness);
+    // The copy without a cookie that went over this route, as long as it is not answered.
+    [[nodiscard]] std::optional<crypto::InitiationBytes> unanswered_copy(const Route& route) const;
+    void answered(const Route& route);
   };
 
   // timestamp_floor_ns: no earlier call of ours had a greater timestamp.
@@ -39,10 +55,10 @@ class Call {
   // Nobody needs to be called: the next need starts at the fast pace.
   void rest();
 
-  // Makes the next attempt; its message is to be sent. Null when the peer's key allows no handshake.
-  [[nodiscard]] const crypto::InitiationBytes* attempt(Context& context, PeerId peer, const crypto::PublicKey& key,
-                                                       Duration longest, Now now);
-  [[nodiscard]] const Attempt* find(wire::SessionId sid) const;
+  // Makes the next attempt, of which copies are to be sent. Null when the peer's key allows no handshake.
+  [[nodiscard]] Attempt* attempt(Context& context, PeerId peer, const crypto::PublicKey& key, Duration longest,
+                                 Now now);
+  [[nodiscard]] Attempt* find(wire::SessionId sid);
   // The last one made, if it is still under way.
   [[nodiscard]] const Attempt* newest() const { return attempts_.empty() ? nullptr : &attempts_.back(); }
   // The attempt has become a session, which owns its id now.

@@ -57,8 +57,6 @@ Gate::Verdict Gate::judge(ConstBytes initiation, const Endpoint& source, Instant
 }
 
 bool Gate::proven(ConstBytes initiation, const Endpoint& source) const {
-  const ConstBytes mac2 = initiation.last(CP_MAC_SIZE);
-  if (std::ranges::all_of(mac2, [](uint8_t byte) { return byte == 0; })) return false;
   return std::ranges::any_of(secrets_.secrets, [&](const crypto::CookieSecret& secret) {
     return crypto::mac2_is_valid(crypto::make_cookie(secret, source), initiation);
   });

@@ -95,9 +95,9 @@ void Peer::call_if_needed(Now now) {
     return;
   }
   if (!call_.due(now.monotonic) || !can_call()) return;
-  const crypto::InitiationBytes* message =
+  Call::Attempt* attempt =
       call_.attempt(context_, id_, settings_.public_key, longest_call_interval(now.monotonic), now);
-  if (message == nullptr) return;
+  if (attempt == nullptr) return;
   if (++unanswered_calls_ % calls_a_warning == 0) {
     context_.report(Event::Level::warning,
                     settings_.name + ": no answer to " + std::to_string(unanswered_calls_) +
@@ -106,7 +106,7 @@ void Peer::call_if_needed(Now now) {
   }
   for (const auto& path : paths_.all()) {
     if (!path->configured() && !path->was_validated()) continue;
-    send_initiation(*message, path->route(), now.monotonic);
+    send_initiation(*attempt, path->route(), now.monotonic);
   }
 }
 

@@ -75,7 +75,7 @@ class Peer {
   [[nodiscard]] Instant compute_deadline(Instant now) const;
 
   // peer_handshake.cpp
-  void send_initiation(const crypto::InitiationBytes& message, const Route& route, Instant now);
+  void send_initiation(Call::Attempt& attempt, const Route& route, Instant now);
   [[nodiscard]] const crypto::SecretKey& preshared_key();
   void answer_copy(crypto::OpenedInitiation& claimed, ConstBytes datagram, const Route& at);
   void install_answer(const crypto::OpenedInitiation& initiation, ConstBytes datagram, const Route& at, Instant now);
@@ -110,7 +110,6 @@ class Peer {
   Answers answers_;
   crypto::ReceiverKeys peer_keys_;
   Cookies cookies_;
-  TokenBucket calls_after_cookies_{milliseconds(100), 16};
   PathTable paths_;
   PathChoice choice_;
 

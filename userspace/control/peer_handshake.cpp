@@ -25,33 +25,30 @@ const crypto::SecretKey& Peer::preshared_key() {
   return preshared_key_;
 }
 
-void Peer::send_initiation(const crypto::InitiationBytes& message, const Route& route, Instant now) {
+void Peer::send_initiation(Call::Attempt& attempt, const Route& route, Instant now) {
   ++context_.counters.initiations_sent;
-  const crypto::Cookie* cookie = cookies_.find(route, context_.settings.gate.cookie_life, now);
-  if (cookie == nullptr) return context_.send(route, message);
-  crypto::InitiationBytes copy = message;
-  crypto::write_mac2(*cookie, copy);
-  context_.send(route, copy);
+  const auto cookie = cookies_.take(route, context_.settings.gate.cookie_life, now);
+  context_.send(route, cookie ? attempt.copy_with(*cookie) : attempt.copy_without(route, context_.randomness));
 }
 
 // The newest attempt goes out again, whichever one was answered: the cookie proves our address, not the attempt.
 void Peer::on_cookie(wire::SessionId sid, ConstBytes datagram, const Route& at, Now now) {
-  const Call::Attempt* attempt = call_.find(sid);
-  const Path* path = paths_.find(at);
-  if (attempt == nullptr || path == nullptr || !(path->configured() || path->was_validated())) {
+  Call::Attempt* attempt = call_.find(sid);
+  const auto copy = attempt == nullptr ? std::nullopt : attempt->unanswered_copy(at);
+  if (!copy) {
     ++context_.counters.unexpected_cookie;
     return;
   }
-  const auto cookie = crypto::open_cookie(peer_keys_, attempt->initiator.message(), datagram);
+  const auto cookie = crypto::open_cookie(peer_keys_, *copy, datagram);
   if (!cookie) {
     ++context_.counters.bad_cookie;
     return;
   }
   ++context_.counters.cookies_accepted;
-  const crypto::Cookie* held = cookies_.find(at, context_.settings.gate.cookie_life, now.monotonic);
-  if (held != nullptr && *held == *cookie) return;  // a copy, or the answer to a copy
-  cookies_.remember(at, *cookie, now.monotonic);
-  if (calls_after_cookies_.take(now.monotonic)) send_initiation(call_.newest()->initiator.message(), at, now.monotonic);
+  attempt->answered(at);
+  if (!cookies_.remember(at, *cookie, now.monotonic)) return;  // the answer to an earlier attempt came already
+  ++context_.counters.initiations_sent;
+  context_.send(at, call_.newest()->copy_with(*cookie));
 }
 
 void Peer::on_initiation(crypto::OpenedInitiation& claimed, ConstBytes datagram, const Route& at, Now now) {

@@ -32,20 +32,23 @@ ConstBytes before_mac1(ConstBytes message) {
 ConstBytes before_mac2(ConstBytes message) {
   return message.first(message.size() - CP_MAC_SIZE);
 }
+ConstBytes macs_in(ConstBytes message) {
+  return message.last(2 * CP_MAC_SIZE);
+}
 ConstBytes mac1_in(ConstBytes message) {
-  return message.last(2 * CP_MAC_SIZE).first(CP_MAC_SIZE);
+  return macs_in(message).first(CP_MAC_SIZE);
 }
 
 Mac pad_of(const MacKey& key, ConstBytes initiation, ConstBytes reply) {
-  std::array<uint8_t, label_size + nonce_size + CP_MAC_SIZE> input{CP_COOKIE_LABEL_PAD};
+  std::array<uint8_t, label_size + nonce_size + 2 * CP_MAC_SIZE> input{CP_COOKIE_LABEL_PAD};
   const auto nonce = reply.subspan(CP_COOKIE_OFFSET_NONCE, nonce_size);
-  std::ranges::copy(mac1_in(initiation), std::ranges::copy(nonce, input.begin() + label_size).out);
+  std::ranges::copy(macs_in(initiation), std::ranges::copy(nonce, input.begin() + label_size).out);
   return siphash(key.data(), input);
 }
 
 Mac tag_of(const MacKey& key, ConstBytes initiation, ConstBytes reply) {
-  std::array<uint8_t, label_size + CP_MAC_SIZE + CP_COOKIE_OFFSET_TAG> input{CP_COOKIE_LABEL_TAG};
-  const auto text = std::ranges::copy(mac1_in(initiation), input.begin() + label_size).out;
+  std::array<uint8_t, label_size + 2 * CP_MAC_SIZE + CP_COOKIE_OFFSET_TAG> input{CP_COOKIE_LABEL_TAG};
+  const auto text = std::ranges::copy(macs_in(initiation), input.begin() + label_size).out;
   std::ranges::copy(reply.first(CP_COOKIE_OFFSET_TAG), text);
   return siphash(key.data(), input);
 }

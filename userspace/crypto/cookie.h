@@ -4,7 +4,8 @@
 //
 //   mac1    the sender knows the receiver's public key
 //   cookie  a receiver's own MAC of the address that a message came from; keeps no state
-//   mac2    made with the cookie: the sender receives at the address that it sends from
+//   mac2    made with the cookie: the sender receives at the address that it sends from; random without one, so that
+//           nobody but who has seen this copy of an initiation can answer it
 //
 // Pure functions. Threading: any. The messages are whole handshake messages, whose last 32 bytes are mac1 and mac2.
 #pragma once
@@ -33,11 +34,11 @@ void write_mac1(const ReceiverKeys& receiver, Bytes message);
 [[nodiscard]] bool mac2_is_valid(const Cookie& cookie, ConstBytes message);
 void write_mac2(const Cookie& cookie, Bytes message);
 
-// The answer to an initiation: the cookie, readable only to who has the initiation and knows whom it called. nonce: not
-// used before with the same initiation.
+// The answer to one copy of an initiation: the cookie, readable only to who has this copy, mac2 included, and knows
+// whom it called. nonce: not used before with the same copy.
 [[nodiscard]] CookieReply seal_cookie(const ReceiverKeys& receiver, const Cookie& cookie, ConstBytes initiation,
                                       uint64_t nonce);
-// The cookie, if the reply is one to this initiation, made by somebody who knows the receiver's public key.
+// The cookie, if the reply is one to this copy, made by somebody who has seen it and knows the receiver's public key.
 [[nodiscard]] std::optional<Cookie> open_cookie(const ReceiverKeys& receiver, ConstBytes initiation, ConstBytes reply);
 
 // For tables whose places strangers must not be able to choose.

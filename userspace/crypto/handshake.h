@@ -69,7 +69,7 @@ class Initiator {
   };
   [[nodiscard]] static std::expected<Initiator, HandshakeFailure> start(const Inputs& inputs);
 
-  // mac2 is all zero: a copy for a route whose cookie is held gets one by write_mac2().
+  // mac2 is all zero: each copy that is sent gets one of its own (control/call.h).
   [[nodiscard]] const InitiationBytes& message() const { return message_; }
   [[nodiscard]] wire::SessionId sid() const { return sid_; }
   [[nodiscard]] uint64_t timestamp_ns() const { return timestamp_ns_; }

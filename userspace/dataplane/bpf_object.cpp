@@ -48,7 +48,8 @@ Result<BpfObject> BpfObject::twin() const {
   bpf_program__set_autoload(skeleton->progs.centipede_udp, false);
   const auto& from = skeleton_->maps;
   const auto& to = skeleton->maps;
-  const std::array<std::pair<bpf_map*, bpf_map*>, 10> shared{{{to.uplinks, from.uplinks},
+  const std::array<std::pair<bpf_map*, bpf_map*>, 11> shared{{{to.uplinks, from.uplinks},
+                                                              {to.addresses, from.addresses},
                                                               {to.sessions, from.sessions},
                                                               {to.windows, from.windows},
                                                               {to.xsks, from.xsks},
@@ -81,6 +82,7 @@ int BpfObject::socket_filter_fd() const {
 BpfMapFds BpfObject::maps() const {
   const auto& maps = skeleton_->maps;
   return {.uplinks = bpf_map__fd(maps.uplinks),
+          .addresses = bpf_map__fd(maps.addresses),
           .sessions = bpf_map__fd(maps.sessions),
           .windows = bpf_map__fd(maps.windows),
           .xsks = bpf_map__fd(maps.xsks),

@@ -24,6 +24,7 @@ struct BpfMapSizes {
 
 struct BpfMapFds {
   int uplinks = -1;
+  int addresses = -1;
   int sessions = -1;
   int windows = -1;
   int xsks = -1;

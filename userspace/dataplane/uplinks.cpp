@@ -1,6 +1,7 @@
 #include "dataplane/uplinks.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 namespace centipede {
@@ -34,6 +35,7 @@ Result<void> Uplinks::add(std::string_view name, bool must_exist, Netlink& netli
     free->reset();
     return fail("uplink " + std::string(name) + ": " + problem);
   }
+  list_addresses();
   return {};
 }
 
@@ -45,6 +47,7 @@ Result<void> Uplinks::remove(std::string_view name) {
     changes_.removed.push_back(slot->shown.id);
     changes_.log.push_back("uplink " + slot->shown.name + ": detached");
     slot.reset();
+    list_addresses();
     return {};
   }
   return fail("uplink " + std::string(name) + " is not attached");
@@ -54,6 +57,20 @@ void Uplinks::refresh(Netlink& netlink, Instant now) {
   for (auto& slot : slots_) {
     if (slot) refresh(*slot, netlink, now);
   }
+  list_addresses();
+}
+
+// One that two uplinks have stays until neither has it.
+void Uplinks::list_addresses() {
+  if (setup_.program == nullptr) return;
+  std::set<IpAddress> all;
+  for (const auto& slot : slots_) {
+    if (slot) all.insert(slot->shown.addresses.begin(), slot->shown.addresses.end());
+  }
+  const auto listed = setup_.program->set_addresses(all);
+  std::string problem = listed ? std::string() : listed.error().text + ": what comes for it is judged in user space";
+  if (!problem.empty() && address_problem_.empty()) changes_.log.push_back(problem);
+  address_problem_ = std::move(problem);
 }
 
 void Uplinks::refresh(Slot& slot, Netlink& netlink, Instant now) {

@@ -1,7 +1,7 @@
 // The table of uplinks: which devices the tunnel is to use, which of them exist now, and the UplinkIo of each. It
 // follows the kernel's links and addresses: a device that vanishes loses its UplinkIo, one that appears (again) gets a
-// new one, and the controller is told of every change. Nothing here takes more than the one uplink it concerns.
-// Threading: the control thread.
+// new one, and the controller is told of every change, the XDP program of every address. Nothing here takes more than
+// the one uplink it concerns. Threading: the control thread.
 #pragma once
 
 #include <centipede/abi.h>
@@ -78,10 +78,12 @@ class Uplinks {
   void open(Slot& slot, const LinkState& link, Instant now);
   void close(Slot& slot);
   void show(Slot& slot, const LinkState* link);
+  void list_addresses();
 
   Setup setup_;
   std::array<std::optional<Slot>, CP_MAX_UPLINKS> slots_;
   Changes changes_;
+  std::string address_problem_;  // why the XDP program does not know all addresses
 };
 
 }  // namespace centipede

@@ -4,6 +4,7 @@
 #include <bpf/libbpf.h>
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <utility>
@@ -33,6 +34,13 @@ Result<Row> sum_over_cpus(int map_fd, uint32_t key, const char* attempt) {
     for (size_t i = 0; i < row.size(); ++i)
       sum[i] += row[i];
   return std::bit_cast<Row>(sum);
+}
+
+cp_address key_of(const IpAddress& address) {
+  cp_address key{};
+  if (address.is_v4()) key.bytes[10] = key.bytes[11] = 0xff;
+  std::ranges::copy(address.bytes(), std::end(key.bytes) - address.bytes().size());
+  return key;
 }
 
 }  // namespace
@@ -71,15 +79,16 @@ Result<void> XdpProgram::pin(const std::string& tunnel) {
   pins_.emplace(std::move(*pins));
   const BpfMapFds maps = object_.maps();
   // Not the shield: it holds secrets.
-  const std::array<std::pair<const char*, int>, 9> named{{{"uplinks", maps.uplinks},
-                                                          {"sessions", maps.sessions},
-                                                          {"windows", maps.windows},
-                                                          {"xsks", maps.xsks},
-                                                          {"counters", maps.counters},
-                                                          {"session_counters", maps.session_counters},
-                                                          {"calls", maps.calls},
-                                                          {"sources", maps.sources},
-                                                          {"unproven", maps.unproven}}};
+  const std::array<std::pair<const char*, int>, 10> named{{{"uplinks", maps.uplinks},
+                                                           {"addresses", maps.addresses},
+                                                           {"sessions", maps.sessions},
+                                                           {"windows", maps.windows},
+                                                           {"xsks", maps.xsks},
+                                                           {"counters", maps.counters},
+                                                           {"session_counters", maps.session_counters},
+                                                           {"calls", maps.calls},
+                                                           {"sources", maps.sources},
+                                                           {"unproven", maps.unproven}}};
   for (const auto& [name, fd] : named)
     if (auto pinned = pins_->pin_map(name, fd); !pinned) return pinned;
   return {};
@@ -100,6 +109,26 @@ Result<void> XdpProgram::put_uplink(unsigned ifindex, const cp_uplink& uplink) {
 void XdpProgram::erase_uplink(unsigned ifindex) {
   const uint32_t key = ifindex;
   (void)bpf_map_delete_elem(object_.maps().uplinks, &key);
+}
+
+Result<void> XdpProgram::set_addresses(const std::set<IpAddress>& addresses) {
+  std::erase_if(addresses_, [&](const IpAddress& listed) {
+    if (addresses.contains(listed)) return false;
+    const cp_address key = key_of(listed);
+    (void)bpf_map_delete_elem(object_.maps().addresses, &key);
+    return true;
+  });
+  Result<void> outcome;
+  for (const IpAddress& address : addresses) {
+    if (addresses_.contains(address)) continue;
+    const cp_address key = key_of(address);
+    const uint32_t value = 0;
+    if (const int code = bpf_map_update_elem(object_.maps().addresses, &key, &value, BPF_ANY); code != 0)
+      outcome = fail_system("putting " + address.text() + " into the map of addresses", -code);
+    else
+      addresses_.insert(address);
+  }
+  return outcome;
 }
 
 Result<void> XdpProgram::put_session(uint64_t sid, const cp_session& session) {

@@ -10,9 +10,11 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 
+#include "base/address.h"
 #include "base/result.h"
 #include "dataplane/bpf_object.h"
 #include "dataplane/bpffs.h"
@@ -40,6 +42,9 @@ class XdpProgram {
 
   [[nodiscard]] Result<void> put_uplink(unsigned ifindex, const cp_uplink& uplink);
   void erase_uplink(unsigned ifindex);
+  // The uplinks' own addresses, all of them: others' datagrams pass. An error when there is no room for some: what
+  // comes for those passes too.
+  [[nodiscard]] Result<void> set_addresses(const std::set<IpAddress>& addresses);
   // For a new uplink in a row that another one had.
   [[nodiscard]] Result<void> clear_counters(uint32_t uplink_index);
   // The caller zeroes the session's windows, and its counters (clear_session_counters), before it puts the session in.
@@ -74,6 +79,7 @@ class XdpProgram {
   [[nodiscard]] Result<void> map_windows(uint32_t words);
 
   BpfObject object_;
+  std::set<IpAddress> addresses_;  // in the map
   std::optional<TunnelPins> pins_;
   std::string pin_problem_;
   bool dispatcher_ = false;

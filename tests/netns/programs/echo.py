@@ -3,6 +3,9 @@
 
 echo.py serve ADDRESS PORT                prints "ready", runs until it is killed
 echo.py udp ADDRESS PORT COUNT            random datagrams; prints {"sent", "same"}
+echo.py lookalikes ADDRESS PORT DEVICE SOURCE_PORT
+                                          from DEVICE, of every size up to 300 bytes, data packets and messages of the
+                                          tunnel to look at; prints {"sent", "same"}
 echo.py tcp ADDRESS PORT BYTES            one stream; prints {"sent", "same"}
 """
 
@@ -39,19 +42,31 @@ def serve(address, port):
         datagrams.sendto(data, sender)
 
 
-def udp(address, port, count):
-    client = socket.socket(family(address), socket.SOCK_DGRAM)
+def exchange(client, datagrams):
     client.settimeout(2)
-    client.connect((address, int(port)))
     same = 0
-    for _ in range(int(count)):
-        data = os.urandom(random.randint(1, 1400))
+    for data in datagrams:
         client.send(data)
         try:
             same += client.recv(65536) == data
         except TimeoutError:
             break
-    print(json.dumps({"sent": int(count), "same": same}))
+    print(json.dumps({"sent": len(datagrams), "same": same}))
+
+
+def udp(address, port, count):
+    client = socket.socket(family(address), socket.SOCK_DGRAM)
+    client.connect((address, int(port)))
+    exchange(client, [os.urandom(random.randint(1, 1400)) for _ in range(int(count))])
+
+
+def lookalikes(address, port, device, source_port):
+    client = socket.socket(family(address), socket.SOCK_DGRAM)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode())
+    client.bind(("", int(source_port)))
+    client.connect((address, int(port)))
+    headers = [bytes([first, 1, 0, 0, 0, 0, 0, 0]) for first in (0x00, 0x81, 0x82, 0x83)]
+    exchange(client, [(header + os.urandom(292))[:size] for size in range(1, 301) for header in headers])
 
 
 def tcp(address, port, size):
@@ -68,4 +83,4 @@ def tcp(address, port, size):
 
 
 if __name__ == "__main__":
-    {"serve": serve, "udp": udp, "tcp": tcp}[sys.argv[1]](*sys.argv[2:])
+    {"serve": serve, "udp": udp, "lookalikes": lookalikes, "tcp": tcp}[sys.argv[1]](*sys.argv[2:])

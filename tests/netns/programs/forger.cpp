@@ -68,19 +68,22 @@ Payload Forger::handshake(uint8_t type, size_t size) {
   return bytes;
 }
 
-// At `offset`, with zero as mac2 behind it.
-Payload Forger::with_mac1(Payload message, size_t offset) const {
+void Forger::put_mac1(Payload& message, size_t offset) const {
   if (!forgery_.key.empty()) crypto_shorthash_siphashx24(&message[offset], message.data(), offset, mac1_key_.data());
-  std::fill_n(message.begin() + static_cast<ptrdiff_t>(offset + CP_MAC_SIZE), CP_MAC_SIZE, 0);
+}
+
+// mac2 is random, as that of a caller without a cookie.
+Payload Forger::initiation() {
+  Payload message = handshake(CP_TYPE_INITIATION, CP_INITIATION_SIZE);
+  put_mac1(message, CP_INITIATION_OFFSET_MAC1);
   return message;
 }
 
-Payload Forger::initiation() {
-  return with_mac1(handshake(CP_TYPE_INITIATION, CP_INITIATION_SIZE), CP_INITIATION_OFFSET_MAC1);
-}
-
 Payload Forger::response() {
-  return with_mac1(handshake(CP_TYPE_RESPONSE, CP_RESPONSE_SIZE), CP_RESPONSE_OFFSET_MAC1);
+  Payload message = handshake(CP_TYPE_RESPONSE, CP_RESPONSE_SIZE);
+  put_mac1(message, CP_RESPONSE_OFFSET_MAC1);
+  std::fill_n(message.end() - CP_MAC_SIZE, CP_MAC_SIZE, 0);
+  return message;
 }
 
 Payload Forger::cookie() {

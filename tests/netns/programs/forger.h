@@ -30,7 +30,7 @@ class Forger {
  private:
   static Payload random(size_t size);
   static Payload handshake(uint8_t type, size_t size);
-  Payload with_mac1(Payload message, size_t offset) const;
+  void put_mac1(Payload& message, size_t offset) const;
   Payload packet(uint64_t lane, size_t size);
   Payload initiation();
   Payload response();

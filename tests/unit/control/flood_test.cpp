@@ -7,7 +7,7 @@
 namespace centipede::control::test {
 namespace {
 
-// Initiations with a right mac1 and nothing else, from made-up sources.
+// Initiations with a right mac1 and a mac2 that proves nothing, from made-up sources.
 class Flood {
  public:
   explicit Flood(size_t target) : keys_(crypto::receiver_keys(identity(target).public_key())) {}
@@ -18,7 +18,6 @@ class Flood {
     packet.bytes[0] = CP_CONTROL_BIT | CP_TYPE_INITIATION;
     packet.bytes[1] = CP_PROTOCOL_VERSION;
     crypto::write_mac1(keys_, packet.bytes);
-    std::fill_n(packet.bytes.end() - CP_MAC_SIZE, CP_MAC_SIZE, uint8_t{0});
     uint8_t address[4];
     random_.fill(address);
     address[0] = 198;
@@ -134,6 +133,18 @@ TEST(FloodOfInitiations, AProvenSourceAboveItsRateGetsSilence) {
   EXPECT_TRUE(network.sent.empty());
 }
 
+Packet cookie_for(const Packet& call, size_t callee, const Endpoint& from) {
+  const auto bytes = crypto::seal_cookie(identity(callee).receiver_keys(), crypto::Cookie{1, 2, 3}, call.bytes, 77);
+  return {.from = callee, .source = from, .destination = call.source, .bytes = {bytes.begin(), bytes.end()}};
+}
+
+// To host 1.
+bool proves_its_source(Network& network, const Packet& call) {
+  return std::ranges::any_of(network.controller(1).shield().secrets, [&](const crypto::CookieSecret& secret) {
+    return crypto::mac2_is_valid(crypto::make_cookie(secret, call.source), call.bytes);
+  });
+}
+
 // Whoever answers calls with cookies that are not the peer's, or the peer's to somebody else.
 TEST(Cookie, ForgedOrMisdirectedOnesChangeNothing) {
   Network network;
@@ -158,13 +169,12 @@ TEST(Cookie, ForgedOrMisdirectedOnesChangeNothing) {
   stray.bytes[CP_OFFSET_CALL_SID] ^= 1;
   network.deliver(stray);
   EXPECT_EQ(counters.unexpected_cookie, 2U);
+  Packet to_another_copy = call;
+  to_another_copy.bytes.back() ^= 1;
+  network.deliver(cookie_for(to_another_copy, 1, at("10.1.0.2")));
+  EXPECT_EQ(counters.bad_cookie, 2U);
   EXPECT_EQ(counters.initiations_sent, calls);
   EXPECT_EQ(counters.cookies_accepted, 0U);
-}
-
-Packet cookie_for(const Packet& call, size_t callee, const Endpoint& from) {
-  const auto bytes = crypto::seal_cookie(identity(callee).receiver_keys(), crypto::Cookie{1, 2, 3}, call.bytes, 77);
-  return {.from = callee, .source = from, .destination = call.source, .bytes = {bytes.begin(), bytes.end()}};
 }
 
 TEST(Cookie, IsTakenOnALearnedPathThatHasBeenValidated) {
@@ -209,25 +219,44 @@ TEST(Cookie, IsNotTakenFromAnAddressThatHasProvenNothing) {
   EXPECT_EQ(counters.initiations_sent, calls);
 }
 
-TEST(Cookie, RepliesAnswerAtMostABurstOfCalls) {
+// The copy that is sent again, with the cookie, cannot be answered: its mac2 is no secret from who knows the cookie.
+TEST(Cookie, EachCopyOfACallIsAnsweredOnce) {
   Network network;
-  Packet call;
+  std::vector<Packet> calls;
   network.on_packet = [&](Packet& packet) {
-    if (packet.is_initiation()) call = packet;
+    if (packet.is_initiation()) calls.push_back(packet);
     return false;
   };
   connect_two(network, true, false);
+  ASSERT_EQ(calls.size(), 1U);
   const auto& counters = network.controller(0).counters();
-  const uint64_t calls = counters.initiations_sent;
   for (uint8_t i = 0; i < 200; ++i) {
+    const Packet& call = calls[i % calls.size()];
     const auto bytes = crypto::seal_cookie(identity(1).receiver_keys(), crypto::Cookie{i, 1}, call.bytes, i);
-    const Packet reply{
-        .from = 1, .source = at("10.1.0.2"), .destination = call.source, .bytes = {bytes.begin(), bytes.end()}};
-    network.deliver(reply);
-    network.deliver(reply);
+    network.deliver(
+        {.from = 1, .source = at("10.1.0.2"), .destination = call.source, .bytes = {bytes.begin(), bytes.end()}});
   }
-  EXPECT_EQ(counters.cookies_accepted, 400U);
-  EXPECT_EQ(counters.initiations_sent, calls + 16);
+  EXPECT_EQ(counters.cookies_accepted, 1U);
+  EXPECT_EQ(counters.unexpected_cookie, 199U);
+  EXPECT_EQ(counters.initiations_sent, 2U);
+  EXPECT_EQ(calls.size(), 2U);
+}
+
+TEST(Cookie, EachCopyWithoutOneHasARandomMac2) {
+  Network network;
+  std::set<std::vector<uint8_t>> mac2s;
+  network.on_packet = [&](Packet& packet) {
+    if (packet.is_initiation()) mac2s.insert({packet.bytes.end() - CP_MAC_SIZE, packet.bytes.end()});
+    return false;
+  };
+  network.add_host();
+  network.set_uplink(0, 0, {"10.1.0.1"});
+  network.set_uplink(0, 1, {"10.2.0.1"});
+  network.add_peer(0, 1, {at("10.1.0.2"), at("10.2.0.2")});
+  network.run_for(seconds(20));
+  EXPECT_GE(mac2s.size(), 16U);
+  EXPECT_EQ(mac2s.size(), network.controller(0).counters().initiations_sent);
+  EXPECT_FALSE(mac2s.contains(std::vector<uint8_t>(CP_MAC_SIZE, 0)));
 }
 
 TEST(Cookie, IsNotUsedLongerThanItsLife) {
@@ -247,15 +276,41 @@ TEST(Cookie, IsNotUsedLongerThanItsLife) {
   EXPECT_EQ(network.controller(0).counters().cookies_accepted, 1U);
   std::vector<bool> proven;
   network.on_packet = [&](Packet& packet) {
-    if (packet.is_initiation() && packet.from == 0)
-      proven.push_back(
-          std::any_of(packet.bytes.end() - CP_MAC_SIZE, packet.bytes.end(), [](uint8_t byte) { return byte != 0; }));
+    if (packet.is_initiation() && packet.from == 0) proven.push_back(proves_its_source(network, packet));
     return true;
   };
   ASSERT_TRUE(network.run_until([&] { return network.controller(0).counters().cookies_accepted > 1; }, seconds(125)));
   EXPECT_EQ(proven, (std::vector{false, true})) << "an old cookie is no better than none";
   network.run_for(seconds(1));
   EXPECT_TRUE(network.agreed());
+}
+
+// The responder has restarted under a flood, so the cookie that is held proves nothing: the attempt after that has none
+// and gets a new one.
+TEST(Cookie, ThatIsNoGoodAnyMoreCostsOneAttempt) {
+  Network network;
+  network.gate.unproven_burst = 1;
+  network.gate.unproven_period = seconds(100'000);
+  network.add_host();
+  network.add_host();
+  network.set_uplink(0, 0, {"10.1.0.1"});
+  network.set_uplink(1, 0, {"10.1.0.2"});
+  network.deliver(Flood(1).next("10.1.0.2"));
+  network.add_peer(1, 0, {});
+  network.add_peer(0, 1, {at("10.1.0.2")});
+  network.run_for(seconds(1));
+  ASSERT_TRUE(network.agreed());
+  network.restart(1);
+  network.deliver(Flood(1).next("10.1.0.2"));
+  network.add_peer(1, 0, {});
+  const auto& counters = network.controller(0).counters();
+  const uint64_t calls = counters.initiations_sent;
+  ASSERT_TRUE(network.run_until([&] { return counters.initiations_sent > calls; }));
+  const Instant called = network.now;
+  ASSERT_TRUE(network.run_until([&] { return network.agreed(); }, seconds(2)));
+  EXPECT_EQ(counters.initiations_sent, calls + 3) << "with the old cookie, without, with the new one";
+  EXPECT_EQ(counters.cookies_accepted, 2U);
+  EXPECT_LE(network.now - called, milliseconds(600) + 5 * network.delay);
 }
 
 }  // namespace

@@ -19,8 +19,14 @@ class CookieTest : public HandshakeTest {
     std::fill_n(made.data(), made.size, byte);
     return made;
   }
+  // The copy of the initiation for one route.
+  [[nodiscard]] InitiationBytes copy_with(uint8_t mac2) const {
+    InitiationBytes copy = start().message();
+    std::fill_n(copy.end() - CP_MAC_SIZE, CP_MAC_SIZE, mac2);
+    return copy;
+  }
   Cookie cookie = make_cookie(secret(0x99), home);
-  InitiationBytes initiation = start().message();
+  InitiationBytes initiation = copy_with(0x66);
   CookieReply reply = seal_cookie(bob.receiver_keys(), cookie, initiation, 0x8899aabbccddeeff);
 };
 
@@ -34,9 +40,22 @@ TEST_F(CookieTest, TheFrozenTranscript) {
 
 TEST_F(CookieTest, WhoCalledReadsTheCookie) {
   EXPECT_EQ(open_cookie(bob.receiver_keys(), initiation, reply), cookie);
-  // Copies differ in mac2 only, so the cookie is the same for each.
-  write_mac2(cookie, initiation);
-  EXPECT_EQ(open_cookie(bob.receiver_keys(), initiation, reply), cookie);
+}
+
+TEST_F(CookieTest, AReplyBelongsToOneCopyOfACall) {
+  const InitiationBytes on_another_route = copy_with(0x67);
+  EXPECT_FALSE(open_cookie(bob.receiver_keys(), on_another_route, reply));
+  const CookieReply other = seal_cookie(bob.receiver_keys(), cookie, on_another_route, 0x8899aabbccddeeff);
+  EXPECT_EQ(open_cookie(bob.receiver_keys(), on_another_route, other), cookie);
+  const auto sealed = [](const CookieReply& in) {
+    return to_hex(ConstBytes(in).subspan(CP_COOKIE_OFFSET_SEALED, CP_MAC_SIZE));
+  };
+  EXPECT_NE(sealed(other), sealed(reply)) << "neither shows the other's cookie";
+  for (size_t bit = CP_INITIATION_OFFSET_MAC1 * 8; bit < initiation.size() * 8; ++bit) {
+    InitiationBytes damaged = initiation;
+    flip(damaged, bit);
+    EXPECT_FALSE(open_cookie(bob.receiver_keys(), damaged, reply)) << bit;
+  }
 }
 
 TEST_F(CookieTest, NobodyElseDoes) {

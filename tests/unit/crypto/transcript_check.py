@@ -173,10 +173,10 @@ def mac1(receiver, message):
 
 
 def cookie_reply(receiver, cookie, initiation, nonce):
-    key, mac = h(b"cookie", receiver)[:16], initiation[-32:-16]
-    pad = siphash(key, bytes([1] + [0] * 7) + nonce + mac)
+    key, macs = h(b"cookie", receiver)[:16], initiation[-32:]
+    pad = siphash(key, bytes([1] + [0] * 7) + nonce + macs)
     reply = bytes([0x83, 1, 0, 0, 0, 0, 0, 0]) + initiation[8:16] + nonce + bytes(a ^ b for a, b in zip(cookie, pad))
-    return reply + siphash(key, bytes([2] + [0] * 7) + mac + reply)
+    return reply + siphash(key, bytes([2] + [0] * 7) + macs + reply)
 
 
 def params(lanes, window_bits, flags, heartbeat_ms, mtu):
@@ -199,7 +199,7 @@ def transcript():
     signature = initiator.sign(b"centipede1 init" + digest)
     box = seal(expand(chain, b"m1", 32), zero_nonce, hash_, initiator.public + stamp + params_i + signature)
     initiation = start + box
-    initiation += mac1(responder.public, initiation) + bytes(16)
+    initiation += mac1(responder.public, initiation)
     hash_ = h(hash_, box)
 
     secret, port = bytes([0x99] * 16), struct.pack(">H6x", 40000)
@@ -224,11 +224,13 @@ def transcript():
     return {
         "initiator_public": initiator.public,
         "responder_public": responder.public,
-        "initiation": initiation,
+        "initiation": initiation + bytes(16),
         "cookie": cookie,
         "cookie_v6": cookie_v6,
-        "mac2": siphash(cookie, initiation[:-16]),
-        "cookie_reply": cookie_reply(responder.public, cookie, initiation, bytes.fromhex("8899aabbccddeeff")),
+        "mac2": siphash(cookie, initiation),
+        "cookie_reply": cookie_reply(
+            responder.public, cookie, initiation + bytes([0x66] * 16), bytes.fromhex("8899aabbccddeeff")
+        ),
         "response": response,
         "key_ir": key_ir,
         "iv_ir": iv_ir,
