@@ -103,8 +103,8 @@ void empty_program(benchmark::State& state) {
 
 using Measure = void (*)(benchmark::State&, cp_verdict, const MakeFrame&);
 
-void add(const char* name, Measure measure, cp_verdict verdict, MakeFrame make) {
-  benchmark::RegisterBenchmark(name, measure, verdict, std::move(make))->UseManualTime();
+void add(const char* name, Measure measure, cp_verdict verdict, const MakeFrame& make) {
+  benchmark::RegisterBenchmark(name, measure, verdict, make)->UseManualTime();
 }
 
 Frame payload(Message message, uint16_t port = tunnel_port) {
