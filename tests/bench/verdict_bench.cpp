@@ -1,0 +1,151 @@
+// What the XDP program costs a frame, by verdict, under BPF_PROG_TEST_RUN. Needs root. A frame that does not come to
+// the verdict that its benchmark is named after is an error.
+#include <benchmark/benchmark.h>
+
+#include <cstdio>
+#include <functional>
+
+#include "shield_fixture.h"
+
+namespace centipede::test {
+namespace {
+
+constexpr uint32_t batch = 10'000;  // runs in one system call
+
+// The fixture of the program's tests, outside a test.
+class Bench : public ShieldTest {
+ public:
+  Bench() { SetUp(); }
+  ~Bench() override { TearDown(); }
+  void TestBody() override {}
+
+  [[nodiscard]] bool ready() const { return program != nullptr && !HasFailure(); }
+  [[nodiscard]] uint64_t count(cp_verdict verdict) { return counts()[static_cast<size_t>(verdict)]; }
+  // By the kernel's account, of all runs so far.
+  [[nodiscard]] uint64_t run_time_ns() const {
+    bpf_prog_info info{};
+    uint32_t size = sizeof info;
+    return bpf_obj_get_info_by_fd(program->program_fd(), &info, &size) == 0 ? info.run_time_ns : 0;
+  }
+
+  Frame duplicate(int family) {
+    lane_window(0)[0] = window_word(0, 1U << 5);
+    return build({.family = family, .payload = data_packet(0, 5, sid)});
+  }
+  Frame with_wrong_mac1() const {
+    Message message = initiation(shield, 7);
+    ++message[20];
+    return build({.payload = message});
+  }
+  // No limit for initiations without a cookie, so that their mac2 is looked at and proves nothing.
+  Frame unproven_in_quiet_times() {
+    shield.unproven = without_limit;
+    put_shield();
+    return build({.payload = initiation(shield, 7)});
+  }
+
+  using ProgramTest::run;
+  using ShieldTest::proven;
+  using ShieldTest::shield;
+};
+
+using MakeFrame = std::function<Frame(Bench&)>;
+
+// Frames that the program leaves as they are, so that the kernel can repeat them. The time is the kernel's, a run.
+void repeated(benchmark::State& state, cp_verdict verdict, const MakeFrame& make) {
+  Bench bench;
+  if (!bench.ready()) return state.SkipWithError("the program is not ready");
+  const Frame frame = make(bench);
+  const uint64_t before = bench.count(verdict);
+  uint64_t runs = 0;
+  while (state.KeepRunningBatch(batch)) {
+    uint32_t ns = 0;
+    if (bench.run(frame, batch, &ns) < 0) return state.SkipWithError("BPF_PROG_TEST_RUN failed");
+    state.SetIterationTime(static_cast<double>(ns) * batch * 1e-9);
+    runs += batch;
+  }
+  if (bench.count(verdict) - before != runs) state.SkipWithError("it came to another verdict");
+}
+
+// Frames that the program turns into others. Single runs, by the kernel's account, with cold caches: compare them with
+// one another alone.
+void single(benchmark::State& state, cp_verdict verdict, const MakeFrame& make) {
+  const FileDescriptor statistics(bpf_enable_stats(BPF_STATS_RUN_TIME));
+  Bench bench;
+  if (!bench.ready() || !statistics) return state.SkipWithError("the program is not ready");
+  const Frame frame = make(bench);
+  const uint64_t before = bench.count(verdict);
+  for (auto _ : state) {
+    const uint64_t begin = bench.run_time_ns();
+    if (bench.run(frame) < 0) return state.SkipWithError("BPF_PROG_TEST_RUN failed");
+    state.SetIterationTime(static_cast<double>(bench.run_time_ns() - begin) * 1e-9);
+  }
+  if (bench.count(verdict) - before != static_cast<uint64_t>(state.iterations()))
+    state.SkipWithError("it came to another verdict");
+}
+
+// What BPF_PROG_TEST_RUN itself costs a run: to subtract from the others.
+void empty_program(benchmark::State& state) {
+  const std::array<bpf_insn, 2> code{
+      {{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = XDP_PASS},
+       {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0}}};
+  const FileDescriptor program(bpf_prog_load(BPF_PROG_TYPE_XDP, "pass", "GPL", code.data(), code.size(), nullptr));
+  const Frame frame = data_frame(0, 5);
+  while (state.KeepRunningBatch(batch)) {
+    LIBBPF_OPTS(bpf_test_run_opts, options);
+    options.data_in = frame.data();
+    options.data_size_in = static_cast<uint32_t>(frame.size());
+    options.repeat = batch;
+    if (bpf_prog_test_run_opts(program.get(), &options) != 0) return state.SkipWithError("BPF_PROG_TEST_RUN failed");
+    state.SetIterationTime(static_cast<double>(options.duration) * batch * 1e-9);
+  }
+}
+
+using Measure = void (*)(benchmark::State&, cp_verdict, const MakeFrame&);
+
+void add(const char* name, Measure measure, cp_verdict verdict, const MakeFrame& make) {
+  benchmark::RegisterBenchmark(name, measure, verdict, make)->UseManualTime();
+}
+
+Frame payload(Message message, uint16_t port = tunnel_port) {
+  return build({.port = port, .payload = std::move(message)});
+}
+
+void add_all() {
+  benchmark::RegisterBenchmark("empty_program", empty_program)->UseManualTime();
+  add("foreign/tcp", repeated, CP_VERDICT_FOREIGN,
+      [](Bench&) { return build({.protocol = 6, .payload = data_packet(0, 5, sid)}); });
+  add("foreign/other_port", repeated, CP_VERDICT_FOREIGN, [](Bench&) { return payload(data_packet(0, 5, sid), 53); });
+  add("duplicate/ipv4", repeated, CP_VERDICT_DUPLICATE, [](Bench& bench) { return bench.duplicate(4); });
+  add("duplicate/ipv6", repeated, CP_VERDICT_DUPLICATE, [](Bench& bench) { return bench.duplicate(6); });
+  // As far as a redirect, but for the redirect itself.
+  add("no_socket", repeated, CP_VERDICT_NO_SOCKET, [](Bench&) { return data_frame(0, 6); });
+  add("unknown_session", repeated, CP_VERDICT_UNKNOWN_SESSION, [](Bench&) { return data_frame(0, 6, sid + 1); });
+  add("uncalled", repeated, CP_VERDICT_UNCALLED, [](Bench& bench) { return payload(response(bench.shield, 7)); });
+  add("bad_mac1", repeated, CP_VERDICT_BAD_MAC1, [](Bench& bench) { return bench.with_wrong_mac1(); });
+  add("handshake/proven", repeated, CP_VERDICT_HANDSHAKE,
+      [](Bench& bench) { return bench.proven({}, bench.shield.current); });
+  add("handshake/proven_by_secret_before", repeated, CP_VERDICT_HANDSHAKE,
+      [](Bench& bench) { return bench.proven({}, 1 - bench.shield.current); });
+  add("handshake/unproven_in_quiet_times", repeated, CP_VERDICT_HANDSHAKE,
+      [](Bench& bench) { return bench.unproven_in_quiet_times(); });
+  add("single_run/bad_mac1", single, CP_VERDICT_BAD_MAC1, [](Bench& bench) { return bench.with_wrong_mac1(); });
+  add("single_run/challenged", single, CP_VERDICT_CHALLENGED,
+      [](Bench& bench) { return payload(initiation(bench.shield, 7)); });
+}
+
+}  // namespace
+}  // namespace centipede::test
+
+int main(int argc, char** argv) {
+  testing::InitGoogleTest();
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
+  isolate();
+  if (!environment_problem().empty()) {
+    std::fprintf(stderr, "bench_verdict: %s\n", environment_problem().c_str());
+    return 1;
+  }
+  centipede::test::add_all();
+  benchmark::RunSpecifiedBenchmarks();
+}
