@@ -5,7 +5,7 @@
 namespace centipede::fuzz {
 namespace {
 
-constexpr size_t session_limit = 4;
+constexpr size_t session_limit = 5;
 constexpr size_t path_limit = 16;
 constexpr size_t attempt_limit = 3;
 
@@ -204,7 +204,7 @@ void Party::send(const control::Route& route, std::vector<uint8_t> bytes) {
 }
 
 void Party::check_forwarding() {
-  promise(receivable_.size() <= session_limit, "there are at most four sessions");
+  promise(receivable_.size() <= session_limit, "there are at most five sessions");
   promise(receivable_.size() == forwarding_.sessions.size(), "forwarding has the sessions that were announced");
   for (const auto& peer : forwarding_.peers) {
     promise(peer->paths.size() <= path_limit, "there are at most sixteen paths");

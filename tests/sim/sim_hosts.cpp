@@ -7,7 +7,7 @@
 namespace centipede::sim {
 namespace {
 
-constexpr ptrdiff_t most_sessions = 4;
+constexpr ptrdiff_t most_sessions = 5;
 constexpr size_t most_paths = 16;
 constexpr ptrdiff_t most_unvalidated = 8;
 

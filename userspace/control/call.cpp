@@ -6,7 +6,7 @@ namespace centipede::control {
 namespace {
 
 constexpr size_t max_attempts = 3;
-constexpr Duration attempt_life = seconds(10);  // as long as the peer keeps an answer that nobody confirms
+constexpr Duration attempt_life = seconds(8);  // less than the peer keeps an answer that nobody confirms
 constexpr Duration shortest_gap = milliseconds(200);
 constexpr double backoff_jitter = 0.2;
 // Leaves room for calls above a floor that makes no sense.

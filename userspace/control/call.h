@@ -6,7 +6,7 @@
 // Each has a new ephemeral key, a new session id and a new timestamp: max(wall clock, last sent + one quantum), where
 // "last sent" survives a restart, so that a clock that jumps back locks nobody out. The three newest attempts are kept,
 // because over a slow link a response comes after the next attempt has left; when one completes, older ones are dropped
-// and newer ones stay: the peer may have answered those too, and have dropped the one that completed. After 10 s an
+// and newer ones stay: the peer may have answered those too, and have dropped the one that completed. After 8 s an
 // attempt is forgotten, and all are when a session of the peer's own call is confirmed: the peer no longer has what it
 // answered, and somebody who held the answer back could have us send into a session that is none.
 //

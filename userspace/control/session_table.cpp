@@ -5,8 +5,10 @@
 namespace centipede::control {
 namespace {
 
-constexpr size_t max_sessions = 4;
-constexpr size_t max_unconfirmed = 2;
+constexpr size_t max_sessions = 5;
+// As many and a little longer than a peer waits for answers to its calls (call.cpp): one that comes late, because
+// somebody held it back, then still names a session that we have.
+constexpr size_t max_unconfirmed = 3;
 constexpr Duration unconfirmed_life = seconds(10);
 constexpr Duration never_heard_patience = seconds(5);
 

@@ -1,9 +1,9 @@
-// The sessions of one peer: previous, current, next; at most four that receive.
+// The sessions of one peer: previous, current, next; at most five that receive.
 //
 // Policy
 //   Current   the session we send on. An initiator's session becomes current when the response arrives; a responder's
 //   when
-//             a packet on it has authenticated, until then it only receives (unconfirmed: at most two, 10 s each).
+//             a packet on it has authenticated, until then it only receives (unconfirmed: at most three, 10 s each).
 //   Crossing  two sessions whose handshakes overlapped in time as we saw it. Both sides called at once, or a call was
 //             repeated; of these the one whose initiation has the higher (timestamp, initiator's key) stays current, so
 //             that both sides choose alike. Not crossing: the newer handshake wins, whatever its clock says, so that

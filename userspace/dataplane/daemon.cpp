@@ -38,7 +38,7 @@ constexpr unsigned mtu_max = 65435;
 constexpr unsigned mtu_fallback = 1420;
 
 // Window memory: room for this many sessions a peer (previous, current, two unconfirmed) of this many lanes.
-constexpr uint64_t sessions_a_peer = 4;
+constexpr uint64_t sessions_a_peer = 5;
 constexpr uint64_t lanes_a_session = 16;
 constexpr uint64_t sessions_in_transit = 4;
 constexpr uint64_t window_words_min = 1ULL << 16;

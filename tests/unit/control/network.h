@@ -243,7 +243,7 @@ class Network {
       else
         host.forwarding = host.controller->forwarding();
     }
-    EXPECT_LE(host.receivable.size(), 4 * std::max<size_t>(1, host.forwarding.peers.size()));
+    EXPECT_LE(host.receivable.size(), 5 * std::max<size_t>(1, host.forwarding.peers.size()));
   }
 
   [[nodiscard]] std::shared_ptr<const PeerForwarding> peer(size_t host, PeerId id = 0) const {
