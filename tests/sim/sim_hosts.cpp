@@ -33,7 +33,9 @@ void SimNetwork::start(uint32_t index) {
   host.kept = host.disk.read(now_);
   watch_.on_start(index, host.kept, now_);
   host.clock_bound = host.kept.sent_limit_ns < watch_.newest_timestamp_ns(index);
-  if (host.clock_bound) host.wall_offset_ns = host.furthest_wall_offset_ns;
+  // A process does not end and start within a quantum of its timestamps.
+  if (host.clock_bound)
+    host.wall_offset_ns = host.furthest_wall_offset_ns += static_cast<int64_t>(crypto::timestamp_quantum_ns);
   control::Settings settings{.identity = identity(index).clone(),
                              .params = host.params,
                              .workers = 1,
