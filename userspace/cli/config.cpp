@@ -15,8 +15,8 @@ namespace centipede::cli {
 namespace {
 
 constexpr size_t file_limit = size_t{1} << 20;
-constexpr std::array<std::string_view, 12> interface_keys{
-    "private_key", "private_key_file", "address",      "listen_port",   "uplinks", "workers", "mode",
+constexpr std::array<std::string_view, 13> interface_keys{
+    "private_key", "private_key_file", "address",      "listen_port",   "uplinks", "workers", "mode", "aead",
     "mtu",         "window",           "heartbeat_ms", "rekey_seconds", "routes"};
 constexpr std::array<std::string_view, 2> sections{"interface", "peer"};
 
@@ -87,6 +87,15 @@ ReceiveMode read_mode(const Section& section) {
   section.source().mistake(text->at, "unknown mode " + in_quotes(text->text), "use \"auto\", \"xdp\" or \"udp\"");
 }
 
+crypto::AeadChoice read_aead(const Section& section) {
+  const auto text = section.text("aead");
+  if (!text || text->text == "auto") return crypto::AeadChoice::automatic;
+  if (text->text == "ipsec-mb") return crypto::AeadChoice::ipsec_mb;
+  if (text->text == "sodium") return crypto::AeadChoice::sodium;
+  section.source().mistake(text->at, "unknown aead " + in_quotes(text->text),
+                           "use \"auto\", \"ipsec-mb\" or \"sodium\"");
+}
+
 unsigned read_mtu(const Section& section) {
   constexpr int64_t least = 1280;  // what IPv6 asks of every link
   const int64_t mtu = section.number("mtu", 0, 65435).value_or(0);
@@ -133,6 +142,7 @@ TunnelConfig read_document(Source& source, toml::table& document, const Resolver
       .uplinks = read_uplinks(section, name),
       .workers = number("workers", 0, CP_MAX_WORKERS, defaults.workers),
       .mode = read_mode(section),
+      .aead = read_aead(section),
       .mtu = read_mtu(section),
       .window_bits = read_window_bits(section),
       .heartbeat_ms = number("heartbeat_ms", 100, 60000, defaults.heartbeat_ms),

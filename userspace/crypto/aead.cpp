@@ -3,17 +3,10 @@
 #include <centipede/wire.h>
 #include <sodium.h>
 
+#include "crypto/packet_nonce.h"
+
 namespace centipede::crypto {
 namespace {
-
-using Nonce = std::array<uint8_t, crypto_aead_chacha20poly1305_ietf_NPUBBYTES>;
-
-Nonce packet_nonce(const TrafficKey& key, const uint8_t* packet) {
-  Nonce nonce = key.iv;
-  for (size_t i = 0; i < 8; ++i)
-    nonce[4 + i] ^= packet[CP_OFFSET_NUMBER + i];
-  return nonce;
-}
 
 class SodiumAead final : public AeadProvider {
  public:

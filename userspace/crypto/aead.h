@@ -10,11 +10,13 @@
 #include <string_view>
 
 #include "base/bytes.h"
+#include "base/result.h"
 #include "crypto/secret.h"
 
 namespace centipede::crypto {
 
-struct TrafficKey {
+// Aligned, so that the 16 bytes after the key are part of it: ipsec-mb 1.3 loads them in AVX2, and ignores them.
+struct alignas(16) TrafficKey {
   SecretKey key;
   std::array<uint8_t, 12> iv{};
 };
@@ -37,5 +39,23 @@ class AeadProvider {
 
 // The reference everywhere: libsodium.
 [[nodiscard]] std::unique_ptr<AeadProvider> make_sodium_aead();
+
+// Intel's Multi-Buffer Crypto library. ENOTSUP where it, the CPU or the kernel lacks what the code needs, EIO where it
+// fails a self-test. avx512: ChaCha20 16 blocks at a time, Poly1305 in the instructions IFMA. avx2: ChaCha20 8 blocks
+// at a time, Poly1305 in ordinary ones.
+//
+// Nothing of a key or key stream outlives a call: the library has only pointers to keys in its memory, and clears
+// registers and stack (a build of it that does not is refused). Nonces of the last packets remain until the provider
+// ends, and tags of those that were genuine.
+enum class IpsecMbCode : uint8_t { avx512, avx2 };
+[[nodiscard]] Result<std::unique_ptr<AeadProvider>> make_ipsec_mb_aead(IpsecMbCode code);
+
+// Whether a provider computes what libsodium does, and refuses what it refuses: a few packets of telling sizes.
+[[nodiscard]] bool agrees_with_sodium(AeadProvider& provider);
+
+// ipsec_mb: its best code that this computer can run. automatic: that, or else sodium. Nothing is measured, so the same
+// computer always gets the same; each step is the faster one wherever it was measured (tests/bench/aead_bench.cpp).
+enum class AeadChoice : uint8_t { automatic, ipsec_mb, sodium };
+[[nodiscard]] Result<std::unique_ptr<AeadProvider>> make_aead(AeadChoice choice);
 
 }  // namespace centipede::crypto

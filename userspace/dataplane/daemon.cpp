@@ -160,6 +160,7 @@ class Daemon::Impl {
 
   TunnelConfig config_;
   unsigned workers_wanted_;
+  std::string aead_name_;  // of the workers' provider
   unsigned mtu_ = 0;
   std::atomic<bool> stopping_{false};
   std::atomic<bool> worker_lost_{false};
@@ -194,6 +195,9 @@ class Daemon::Impl {
 };
 
 Result<void> Daemon::Impl::start() {
+  const auto aead = crypto::make_aead(config_.aead);
+  if (!aead) return fail(aead.error().text + "; set aead = \"auto\" or \"sodium\"", aead.error().code);
+  aead_name_ = (*aead)->name();
   auto wake = WakeUp::create();
   if (!wake) return std::unexpected(wake.error());
   mailbox_.emplace(std::move(*wake));
@@ -342,6 +346,7 @@ Result<void> Daemon::Impl::start_workers() {
   for (unsigned index = 0; index < workers_wanted_; ++index) {
     auto worker = Worker::start({.index = index,
                                  .mtu = mtu_,
+                                 .aead = config_.aead,
                                  .tun = tun_->queue(index),
                                  .offloads = {.tcp = tun_->takes_tcp_segments(), .udp = tun_->takes_udp_segments()},
                                  .board = board_,
@@ -558,7 +563,7 @@ TunnelStatus Daemon::Impl::status() {
                         .listen_port = config_.listen_port,
                         .addresses = config_.addresses,
                         .mtu = mtu_,
-                        .aead = std::string(crypto::make_sodium_aead()->name()),
+                        .aead = aead_name_,
                         .uplinks = uplinks_->status(),
                         .peers = controller_->status(read_clocks()),
                         .control = controller_->counters()};

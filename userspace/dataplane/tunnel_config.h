@@ -8,6 +8,7 @@
 
 #include "base/address.h"
 #include "control/settings.h"
+#include "crypto/aead.h"
 #include "crypto/keys.h"
 #include "dataplane/state_file.h"
 
@@ -27,6 +28,8 @@ struct TunnelConfig {
   std::vector<std::string> uplinks;
   unsigned workers = 0;  // 0: one a core
   ReceiveMode mode = ReceiveMode::automatic;
+  // The workers'; handshakes and the control thread use libsodium.
+  crypto::AeadChoice aead = crypto::AeadChoice::automatic;
   unsigned mtu = 0;              // of the interface; 0: from the uplinks' MTUs
   unsigned window_bits = 15;     // log2 of the packets in a lane's replay window
   unsigned heartbeat_ms = 250;   // on an active path

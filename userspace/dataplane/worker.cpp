@@ -49,11 +49,11 @@ Instant monotonic_now() {
 
 class Worker::Loop {
  public:
-  Loop(const Setup& setup, Worker& worker, Uring ring)
+  Loop(const Setup& setup, Worker& worker, Uring ring, std::unique_ptr<crypto::AeadProvider> aead)
       : setup_(setup),
         worker_(worker),
         ring_(std::move(ring)),
-        aead_(crypto::make_sodium_aead()),
+        aead_(std::move(aead)),
         sender_(setup.index, setup.mtu, *aead_, worker.counters_),
         receiver_(setup.index, *aead_, setup_.tun, setup.offloads, setup.control, worker.counters_),
         tun_buffer_(tun_buffer_bytes),
@@ -242,20 +242,23 @@ std::optional<Arrival> Worker::Loop::parse_frame(uint8_t uplink, const XskFrame&
 Result<std::unique_ptr<Worker>> Worker::start(const Setup& setup) {
   auto wake = WakeUp::create();
   if (!wake) return std::unexpected(wake.error());
+  auto aead = crypto::make_aead(setup.aead);
+  if (!aead) return std::unexpected(aead.error());
   std::unique_ptr<Worker> worker(new Worker(std::move(*wake)));
   // The ring belongs to the thread that makes it, so the outcome comes back through a promise.
   std::promise<Result<void>> started;
   auto outcome = started.get_future();
-  worker->thread_ = std::thread([setup, self = worker.get(), started = std::move(started)]() mutable {
-    auto ring = Uring::create();
-    if (!ring) {
-      started.set_value(std::unexpected(ring.error()));
-      return;
-    }
-    Loop loop(setup, *self, std::move(*ring));
-    started.set_value({});
-    loop.run();
-  });
+  worker->thread_ =
+      std::thread([setup, self = worker.get(), aead = std::move(*aead), started = std::move(started)]() mutable {
+        auto ring = Uring::create();
+        if (!ring) {
+          started.set_value(std::unexpected(ring.error()));
+          return;
+        }
+        Loop loop(setup, *self, std::move(*ring), std::move(aead));
+        started.set_value({});
+        loop.run();
+      });
   if (auto result = outcome.get(); !result) return std::unexpected(result.error());
   return worker;
 }

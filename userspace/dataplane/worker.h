@@ -15,6 +15,7 @@
 #include <thread>
 
 #include "base/result.h"
+#include "crypto/aead.h"
 #include "dataplane/mailbox.h"
 #include "dataplane/plan.h"
 #include "dataplane/tun.h"
@@ -27,6 +28,7 @@ class Worker {
   struct Setup {
     unsigned index = 0;
     unsigned mtu = 0;
+    crypto::AeadChoice aead = crypto::AeadChoice::automatic;
     TunQueue tun;
     CoalesceOptions offloads;
     const PlanBoard& board;

@@ -75,6 +75,7 @@ listen_port = 5821
 uplinks = ["eth0", "wlan0"]
 workers = 3
 mode = "udp"
+aead = "sodium"
 mtu = 1400
 window = 65536
 heartbeat_ms = 500
@@ -99,6 +100,7 @@ policy = "backup"
   EXPECT_EQ(tunnel.uplinks, (std::vector<std::string>{"eth0", "wlan0"}));
   EXPECT_EQ(tunnel.workers, 3U);
   EXPECT_EQ(tunnel.mode, ReceiveMode::udp);
+  EXPECT_EQ(tunnel.aead, crypto::AeadChoice::sodium);
   EXPECT_EQ(tunnel.mtu, 1400U);
   EXPECT_EQ(tunnel.window_bits, 16U);
   EXPECT_EQ(tunnel.heartbeat_ms, 500U);
@@ -126,6 +128,7 @@ TEST_F(ConfigTest, what_is_not_given_has_its_default) {
   EXPECT_EQ(loaded->tunnel.rekey_seconds, 120U);
   EXPECT_EQ(loaded->tunnel.workers, 0U);
   EXPECT_EQ(loaded->tunnel.mode, ReceiveMode::automatic);
+  EXPECT_EQ(loaded->tunnel.aead, crypto::AeadChoice::automatic);
   EXPECT_TRUE(loaded->tunnel.routes);
   EXPECT_EQ(loaded->tunnel.peers[0].policy, control::Policy::redundant);
   EXPECT_EQ(loaded->tunnel.peers[0].name, public_text(2).substr(0, 8));
@@ -261,6 +264,7 @@ TEST_F(ConfigTest, policies_and_modes_that_are_not_there_are_refused_with_those_
   refused(interface_text() + peer_text(2, "policy = \"adaptive\"\n"), 5, {"not available yet"});
   refused(interface_text() + peer_text(2, "policy = \"fastest\"\n"), 5, {"unknown policy"});
   refused(interface_text("mode = \"fast\"\n"), 3, {"unknown mode", "\"xdp\""});
+  refused(interface_text("aead = \"aes\"\n"), 3, {"unknown aead", "\"ipsec-mb\""});
 }
 
 TEST_F(ConfigTest, what_is_no_toml_is_refused_with_the_place) {

@@ -3,11 +3,9 @@
 #include <gtest/gtest.h>
 #include <sodium.h>
 
-#include "crypto/aead.h"
 #include "crypto/kdf.h"
 #include "crypto/keys.h"
 #include "test_support.h"
-#include "transcript.h"
 
 namespace centipede::crypto {
 namespace {
@@ -144,81 +142,6 @@ TEST_F(Primitives, ASecretIsWipedWhenMovedFrom) {
   const SecretKey to(std::move(from));
   EXPECT_TRUE(to.equals(filled(7)));
   EXPECT_TRUE(from.equals(SecretKey()));  // NOLINT(bugprone-use-after-move): the promise is about what is left
-}
-
-class Aead : public CryptoTest {
- protected:
-  static constexpr std::string_view text = "a packet on lane three";
-
-  Aead() {
-    key.key = secret_of(transcript::key_ir);
-    std::ranges::copy(from_hex(transcript::iv_ir), key.iv.begin());
-    packet = from_hex(transcript::data_packet);
-  }
-  bool open(std::vector<uint8_t>& bytes) {
-    AeadJob job{.packet = bytes.data(), .payload_size = bytes.size() - CP_DATA_HEADER_SIZE};
-    aead->open(key, {&job, 1});
-    return job.ok;
-  }
-
-  std::unique_ptr<AeadProvider> aead = make_sodium_aead();
-  TrafficKey key;
-  std::vector<uint8_t> packet;
-};
-
-TEST_F(Aead, SealsToTheFrozenPacketAndOpensIt) {
-  std::vector<uint8_t> sealed(CP_DATA_HEADER_SIZE);
-  wire::write_data_header({.number = {3, 0x0a0b0c}, .sid = 0x1112131415161718}, sealed.data());
-  sealed.insert(sealed.end(), text.begin(), text.end());
-  AeadJob job{.packet = sealed.data(), .payload_size = text.size()};
-  aead->seal(key, {&job, 1});
-  EXPECT_EQ(to_hex(sealed), transcript::data_packet);
-  ASSERT_TRUE(open(sealed));
-  EXPECT_EQ(to_hex(ConstBytes(sealed).subspan(CP_DATA_HEADER_SIZE)), to_hex(as_bytes(text)));
-}
-
-TEST_F(Aead, EveryFlippedBitOfHeaderTagAndBodyIsRefusedAndShowsNoPlaintext) {
-  for (size_t bit = 0; bit < packet.size() * 8; ++bit) {
-    auto damaged = packet;
-    flip(damaged, bit);
-    EXPECT_FALSE(open(damaged)) << bit;
-    const auto payload = std::string_view(reinterpret_cast<const char*>(damaged.data()), damaged.size()).substr(32);
-    size_t equal = 0;
-    for (size_t i = 0; i < text.size(); ++i)
-      equal += payload[i] == text[i] ? 1 : 0;
-    EXPECT_LT(equal, text.size() / 4) << bit;
-  }
-}
-
-TEST_F(Aead, EveryTruncationIsRefused) {
-  for (size_t size = CP_DATA_HEADER_SIZE; size < packet.size(); ++size) {
-    std::vector<uint8_t> shorter(packet.begin(), packet.begin() + static_cast<ptrdiff_t>(size));
-    EXPECT_FALSE(open(shorter)) << size;
-  }
-}
-
-TEST_F(Aead, ADamagedPacketInABatchHarmsNoOther) {
-  auto good = packet;
-  auto bad = packet;
-  auto also_good = packet;
-  flip(bad, 40 * 8);
-  std::array<AeadJob, 3> jobs{AeadJob{good.data(), text.size()}, AeadJob{bad.data(), text.size()},
-                              AeadJob{also_good.data(), text.size()}};
-  aead->open(key, jobs);
-  EXPECT_TRUE(jobs[0].ok);
-  EXPECT_FALSE(jobs[1].ok);
-  EXPECT_TRUE(jobs[2].ok);
-  EXPECT_EQ(good, also_good);
-  EXPECT_EQ(to_hex(ConstBytes(good).subspan(32)), to_hex(as_bytes(text)));
-}
-
-TEST_F(Aead, AnEmptyPayloadIsAuthenticatedToo) {
-  std::vector<uint8_t> empty(CP_DATA_HEADER_SIZE, 1);
-  AeadJob job{.packet = empty.data(), .payload_size = 0};
-  aead->seal(key, {&job, 1});
-  EXPECT_TRUE(open(empty));
-  flip(empty, 3);
-  EXPECT_FALSE(open(empty));
 }
 
 }  // namespace
