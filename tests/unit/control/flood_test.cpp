@@ -242,6 +242,28 @@ TEST(Cookie, EachCopyOfACallIsAnsweredOnce) {
   EXPECT_EQ(calls.size(), 2U);
 }
 
+// Over a slow link the answers to two attempts come one after the other.
+TEST(Cookie, TheSameOneForTwoAttemptsSendsOneCopyOfTheNewest) {
+  Network network;
+  std::vector<Packet> calls;
+  network.on_packet = [&](Packet& packet) {
+    if (packet.is_initiation()) calls.push_back(packet);
+    return false;
+  };
+  connect_two(network, true, false);
+  ASSERT_TRUE(network.run_until([&] { return calls.size() == 2; }, seconds(2)));
+  for (const size_t attempt : {0, 1}) {
+    const auto bytes = crypto::seal_cookie(identity(1).receiver_keys(), crypto::Cookie{7}, calls[attempt].bytes, 1);
+    network.deliver({.from = 1,
+                     .source = at("10.1.0.2"),
+                     .destination = calls[attempt].source,
+                     .bytes = {bytes.begin(), bytes.end()}});
+  }
+  EXPECT_EQ(network.controller(0).counters().cookies_accepted, 2U);
+  ASSERT_EQ(calls.size(), 3U);
+  EXPECT_TRUE(std::equal(calls[2].bytes.begin(), calls[2].bytes.end() - CP_MAC_SIZE, calls[1].bytes.begin()));
+}
+
 TEST(Cookie, EachCopyWithoutOneHasARandomMac2) {
   Network network;
   std::set<std::vector<uint8_t>> mac2s;
