@@ -63,6 +63,7 @@ class Gate {
   TokenBucket unproven_;
   ShieldSecrets secrets_;
   crypto::CookieSecret place_key_;
+  uint64_t next_nonce_ = 0;
   std::vector<Source> sources_;
   Instant next_rotation_ = Instant::min();
 };

@@ -6,6 +6,7 @@ namespace centipede::control {
 namespace {
 
 constexpr uint64_t amplification_limit = 3;
+constexpr Duration longest_round_trip = seconds(10);
 
 uint64_t as_microseconds(Instant instant) {
   return static_cast<uint64_t>(std::chrono::duration_cast<microseconds>(instant.time_since_epoch()).count());
@@ -88,17 +89,25 @@ void Path::schedule_heartbeat(Instant now, const Pace& pace, Duration jittered_i
   probe_interval_ = std::min(2 * probe_interval_, std::max(pace.probe_interval_max, pace.interval));
 }
 
-bool Path::take_echo(const wire::Heartbeat& heartbeat, Instant now, const Pace& pace) {
-  if ((heartbeat.flags & wire::Heartbeat::flag_has_echo) == 0) return false;
+std::optional<Duration> Path::round_trip(const wire::Heartbeat& heartbeat, Instant now) const {
+  if ((heartbeat.flags & wire::Heartbeat::flag_has_echo) == 0) return std::nullopt;
   const uint32_t number = heartbeat.echoed_number;
   const bool remembered = number != 0 && number < next_number_ && next_number_ - number <= remembered_numbers;
-  if (!remembered) return false;
+  if (!remembered) return std::nullopt;
   const Duration elapsed = now - sent_at_[number % remembered_numbers];
-  if (number <= last_echoed_) return elapsed <= 2 * (pace.interval + rtt_.smoothed().value_or(Duration::zero()));
+  const Duration trip = std::max(elapsed - Duration(microseconds(heartbeat.echo_delay_us)), Duration::zero());
+  return trip <= longest_round_trip ? std::optional(trip) : std::nullopt;
+}
+
+bool Path::take_echo(const wire::Heartbeat& heartbeat, Duration trip, Instant now, const Pace& pace) {
+  const uint32_t number = heartbeat.echoed_number;
+  if (number <= last_echoed_) {
+    const Duration elapsed = now - sent_at_[number % remembered_numbers];
+    return elapsed <= 2 * (pace.interval + rtt_.smoothed().value_or(Duration::zero()));
+  }
   last_echoed_ = number;
   loss_out_.on_report(number, heartbeat.heartbeats_received);
-  const Duration delay = microseconds(heartbeat.echo_delay_us);
-  if (elapsed >= delay) rtt_.add(elapsed - delay);
+  rtt_.add(trip);
   return true;
 }
 
@@ -118,8 +127,9 @@ Path::Arrival Path::on_heartbeat(const wire::Heartbeat& heartbeat, size_t datagr
   const bool token_is_new = heartbeat.token != peer_token_;
   peer_token_ = heartbeat.token;
 
-  arrival.echo = take_echo(heartbeat, now, pace);
-  if (!is_up() && heartbeat.token_echo == token_) {
+  const auto trip = round_trip(heartbeat, now);
+  arrival.echo = trip && take_echo(heartbeat, *trip, now, pace);
+  if (!is_up() && trip && heartbeat.token_echo == token_) {
     arrival.validated = true;
     was_validated_ = true;
     enter(PathState::active, now);

@@ -10,9 +10,10 @@
 //             from this 4-tuple, makes the path active again, since whoever has the address now may be somebody else.
 // An echo is a heartbeat of the peer that names a recent number of ours: one it has not named before, or one sent no
 // longer ago than two intervals and two round trips, so that a single lost heartbeat of ours worries nobody. RTT is the
-// time since WE sent a newly named number, by our own record, less the delay that the peer states. A learned address
-// that has not been validated is sent at most three times the bytes received from it; an endpoint that the user
-// configured is our own will and has no such limit.
+// time since WE sent a newly named number, by our own record, less the delay that the peer states. What took longer
+// than 10 s is neither an echo nor a proof: somebody held it back, and would make a path seem alive for as long again
+// when the peer is long gone. A learned address that has not been validated is sent at most three times the bytes
+// received from it; an endpoint that the user configured is our own will and has no such limit.
 //
 // Everything that arrives here has been authenticated by the caller. Threading: one thread.
 #pragma once
@@ -94,7 +95,9 @@ class Path {
 
  private:
   void enter(PathState state, Instant now);
-  [[nodiscard]] bool take_echo(const wire::Heartbeat& heartbeat, Instant now, const Pace& pace);
+  // Of the number that it names. Nothing: it names none, or one too old.
+  [[nodiscard]] std::optional<Duration> round_trip(const wire::Heartbeat& heartbeat, Instant now) const;
+  [[nodiscard]] bool take_echo(const wire::Heartbeat& heartbeat, Duration trip, Instant now, const Pace& pace);
 
   static constexpr size_t remembered_numbers = 64;
 

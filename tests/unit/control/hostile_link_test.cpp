@@ -117,6 +117,37 @@ TEST(HostileLink, RecordedCallsDoNotKeepTheCallerOut) {
   EXPECT_LE(network.now - back, seconds(4)) << next << " of " << recorded.size() << " spent";
 }
 
+// The link cuts the office off after it has answered a probe, and lets that answer go when the office is long gone. Who
+// believed it would take a dead session for one that is alive.
+TEST(HostileLink, AnAnswerThatWasHeldBackProvesNoPath) {
+  for (const auto& [held, proves] : {std::pair{seconds(9), true}, std::pair{seconds(11), false}}) {
+    Network network;
+    network.add_host();
+    network.add_host();
+    for (const size_t host : {size_t{0}, size_t{1}}) {
+      const std::string last = std::to_string(host + 1);
+      network.set_uplink(host, 0, {"10.1.0." + last}, 0);
+      network.set_uplink(host, 1, {"10.2.0." + last}, 1);
+    }
+    network.add_peer(1, 0, {});
+    std::optional<Packet> answer;
+    bool gone = false;
+    network.on_packet = [&](Packet& packet) {
+      if (packet.source.address.bytes()[1] != packet.destination.address.bytes()[1]) return false;
+      const bool link_0 = packet.source.address.bytes()[1] == 1;
+      if (link_0 && packet.from == 1 && packet.is_control_lane() && !answer) answer = packet;
+      return !gone && !(link_0 && packet.from == 1 && packet.is_control_lane());
+    };
+    network.add_peer(0, 1, {at("10.1.0.2"), at("10.2.0.2")});
+    ASSERT_TRUE(network.run_until([&] { return answer && active_to(network, 0, "10.2.0.2"); }, seconds(2)));
+    const Instant answered = network.now;
+    gone = true;
+    network.run_until(answered + held, [] { return false; });
+    network.deliver(*answer);
+    EXPECT_EQ(active_to(network, 0, "10.1.0.2"), proves) << held.count() << " s";
+  }
+}
+
 // A timestamp that no state file can hold would cost us the file, and with it all other peers' timestamps.
 TEST(HostileLink, ATimestampBeyondTheRangeOfTheStateFileIsMalformed) {
   Network network;

@@ -153,7 +153,7 @@ TEST(Receive, AHeartbeatToAnAddressThatIsNotOursMakesNoPath) {
   EXPECT_EQ(network.status(1).paths.size(), 1U);
 }
 
-TEST(Receive, TheTokenAloneProvesAnAddress) {
+TEST(Receive, TheTokenProvesAnAddressTogetherWithAnEcho) {
   Network network;
   connect_two(network, true, false);
   network.run_for(seconds(1));
@@ -169,8 +169,13 @@ TEST(Receive, TheTokenAloneProvesAnAddress) {
   network.deliver(heartbeat_from_first(network, {.path_id = 900, .number = 1, .token = 5}, elsewhere));
   ASSERT_TRUE(answer);
   EXPECT_EQ(network.paths_in(1, PathState::probing), 1U);
-  network.deliver(
-      heartbeat_from_first(network, {.path_id = 900, .number = 2, .token = 5, .token_echo = answer->token}, elsewhere));
+  wire::Heartbeat reply{.path_id = 900, .number = 2, .token = 5, .token_echo = answer->token};
+  network.deliver(heartbeat_from_first(network, reply, elsewhere));
+  EXPECT_EQ(network.paths_in(1, PathState::probing), 1U);
+  reply.number = 3;
+  reply.flags = wire::Heartbeat::flag_has_echo;
+  reply.echoed_number = answer->number;
+  network.deliver(heartbeat_from_first(network, reply, elsewhere));
   EXPECT_EQ(network.paths_in(1, PathState::probing), 0U);
   EXPECT_EQ(network.paths_in(1, PathState::active), 2U);
 }
