@@ -17,6 +17,10 @@ else()
   # Clang's -Wconversion would include this, GCC's does not.
   target_compile_options(centipede_flags INTERFACE -Wno-sign-conversion -Wno-missing-designated-field-initializers)
 endif()
+if(CMAKE_UNITY_BUILD)
+  # Sources that are compiled as one see each other's names; each by itself is held to -Wshadow in the other builds.
+  target_compile_options(centipede_flags INTERFACE -Wno-shadow)
+endif()
 target_include_directories(centipede_flags INTERFACE ${CMAKE_SOURCE_DIR}/include ${CMAKE_SOURCE_DIR}/userspace)
 target_link_libraries(centipede_flags INTERFACE Threads::Threads)
 if(CENTIPEDE_SANITIZE)

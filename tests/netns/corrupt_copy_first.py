@@ -17,9 +17,9 @@ def scenario(outer_header, endpoints):
         office.attach("eth0", "wlan0")
         laptop.attach("eth0", "wlan0")
         laptop.wait_active(2)
-        bed.link("eth0", "set", "both", "delay=4ms")
+        bed.link("eth0", "set", "both", "delay=20ms")
         offset = ETHERNET + outer_header + UDP + OURS
-        bed.link("wlan0", "set", "both", "delay=8ms", "corrupt_copy=yes", f"corrupt_offset={offset}")
+        bed.link("wlan0", "set", "both", "delay=25ms", "corrupt_copy=yes", f"corrupt_offset={offset}")
         before = {tunnel: tunnel.total("bad_tag") for tunnel in (laptop, office)}
         pings = laptop.host.pinging("10.10.0.2", 0.002, 2000)
         report = bed.flow(laptop.host, office.host, "fd10::2", 2000, 500, size=1000)
