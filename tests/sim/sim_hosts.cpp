@@ -147,7 +147,6 @@ void SimNetwork::on_session_added(Host& host, const control::SessionAdded& added
          " begins");
   host.traffic->add(added.session);
   watch_.on_session_added(host.index, added.session, now_);
-  ++host.sessions_made;
   host.receivable[added.session->local_sid()] = added.peer;
   const auto of_peer = [&](const auto& row) { return row.second == added.peer; };
   if (std::ranges::count_if(host.receivable, of_peer) > most_sessions)

@@ -55,7 +55,6 @@ struct Host {
   std::unique_ptr<control::Controller> controller{};
   std::unique_ptr<DataTraffic> traffic{};
   control::Forwarding forwarding{};
-  uint64_t sessions_made = 0;
 };
 
 [[nodiscard]] inline std::string name(const Host& host) {
