@@ -43,13 +43,25 @@ struct cp_address {
 };
 CP_ABI_ASSERT(sizeof(struct cp_address) == 16, "cp_address is 16 bytes");
 
+/*
+ * Which worker a data packet of a session is for: (cp_first_worker(sid) + lane) % workers, in the XDP program, in the
+ * one that chooses among the UDP sockets (it reads the same 16 bits), and the other way round in whoever sends: worker
+ * w sends on lane (w - cp_first_worker(own sid)) % workers. So sessions of one lane spread over the workers, and what
+ * comes back on the lane that a worker sent on comes back to this worker. (Were it another, the TUN device would move
+ * the flow to that one's queue, and so on for ever, out of order.)
+ */
+static inline __u32 cp_first_worker(__u64 sid)
+{
+	return sid & 0xffff;
+}
+
 /* Map `sessions`: hash, key __u64 sid (host order). A receiving session. */
 struct cp_session {
 	__u32 peer;         /* number of the peer, for people who dump the map */
 	__u32 first_word;   /* index into windows of lane 0's first word */
 	__u32 lanes;        /* data lanes 0..lanes-1 have windows, one behind the other */
 	__u32 words;        /* words of one lane's window, a power of two */
-	__u32 first_worker; /* worker of a lane = (first_worker + lane) % uplink workers */
+	__u32 first_worker; /* cp_first_worker(sid) */
 	__u32 counter_slot; /* session_counters key = counter_slot * CP_MAX_UPLINKS + uplink index */
 };
 CP_ABI_ASSERT(sizeof(struct cp_session) == 24, "cp_session is 24 bytes");

@@ -50,7 +50,7 @@ bool ReceiveSessions::add(control::PeerId peer, const std::shared_ptr<crypto::Se
                            .first_word = windows->first_word(),
                            .lanes = lanes,
                            .words = windows->words(),
-                           .first_worker = static_cast<uint32_t>(sid % limits_.workers),
+                           .first_worker = cp_first_worker(sid),
                            .counter_slot = slot};
     if (program_->clear_session_counters(slot) && program_->put_session(sid, entry)) {
       row.slot = slot;

@@ -57,18 +57,6 @@ struct SendOutcome {
   int error = 0;  // errno
 };
 
-struct OutgoingDatagram {
-  Endpoint remote;
-  IpAddress local;  // none: the kernel chooses
-  std::span<const iovec> payload;
-  uint16_t segment_size = 0;  // 0: one datagram; else cut into datagrams of this size, the last may be shorter
-};
-
-struct SendBatchOutcome {
-  size_t taken = 0;    // datagrams sent, from the front
-  SendOutcome failed;  // of the first not taken, where there is one
-};
-
 struct ReceivedDatagram {
   Bytes bytes;  // one datagram, or several of segment_size each (the last may be shorter)
   Endpoint remote;
@@ -112,16 +100,16 @@ class UdpSocket {
  public:
   [[nodiscard]] static Result<UdpSocket> open(const UdpSocketOptions& options);
 
-  // workers + 2 sockets on one port: a datagram goes to socket (lane % workers) by the lane in its first byte; a first
-  // byte of 127 (control lane) goes to the last but one, one above (handshake) to the last, so that a flood of
-  // handshakes cannot take the room of heartbeats. A port that another program uses on this
-  // uplink is an error, even where both would be willing to share it. options.reuse_port is implied.
+  // workers + 2 sockets on one port: a data packet goes to the socket of its worker (cp_first_worker() in abi.h); a
+  // first byte of 127 (control lane) goes to the last but one, one above (handshake) to the last, so that a flood of
+  // handshakes cannot take the room of heartbeats. A port that another program uses on this uplink is an error, even
+  // where both would be willing to share it. options.reuse_port is implied.
   [[nodiscard]] static Result<std::vector<UdpSocket>> open_group(const UdpSocketOptions& options, unsigned workers);
 
-  [[nodiscard]] SendOutcome send(const OutgoingDatagram& datagram) const;
+  // local: the address to send from; none: the kernel chooses. segment_size: 0: one datagram; else cut into datagrams of
+  // this size, the last may be shorter.
   [[nodiscard]] SendOutcome send(const Endpoint& remote, const IpAddress& local, ConstBytes payload,
                                  uint16_t segment_size = 0) const;
-  [[nodiscard]] SendBatchOutcome send_batch(std::span<const OutgoingDatagram> datagrams) const;
 
   // What waits, up to batch.size(); empty: nothing. Valid until the next receive with this batch.
   [[nodiscard]] Result<std::span<const ReceivedDatagram>> receive(UdpReceiveBatch& batch) const;

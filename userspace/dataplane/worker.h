@@ -1,8 +1,10 @@
 // One core's share of the data plane: TUN queue k, lane k, socket k of every uplink, one AEAD provider, one io_uring in
 // which it sleeps. It shares nothing that is written per packet with other workers but the window words.
 //
-// A round: take over a new plan if there is one, serve what is ready, re-arm. After work it looks for more for a short
-// while (yielding the core) before it sleeps, because waking a halted core costs more than many packets.
+// A round: take over a new plan if there is one, take what there is from each source that has been reported since the
+// last sleep, send. A source is armed with io_uring only before a sleep, so that a busy one costs neither its producer a
+// wake-up nor the worker a report. How long a worker without work looks on (yielding the core) before it sleeps:
+// patience.h.
 //
 // Ownership: borrows the board, the mailbox and the TUN queue, which must outlive it. Threading: start and stop on the
 // owner's thread; everything else happens on the worker's own. counters() from any thread.
