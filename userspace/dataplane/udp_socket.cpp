@@ -191,6 +191,8 @@ Result<void> UdpSocket::configure(const UdpSocketOptions& options) {
 
   set_buffer_bytes(fd, SO_RCVBUFFORCE, SO_RCVBUF, options.receive_buffer_bytes);
   set_buffer_bytes(fd, SO_SNDBUFFORCE, SO_SNDBUF, options.send_buffer_bytes);
+  // Where the kernel or the device cannot, nothing is lost but the time that it would have saved.
+  if (options.busy_poll_us != 0) set_option(fd, SOL_SOCKET, SO_BUSY_POLL, static_cast<int>(options.busy_poll_us));
   if (options.traffic_class != 0) {
     set_option(fd, IPPROTO_IP, IP_TOS, options.traffic_class);
     if (dual_stack_) set_option(fd, IPPROTO_IPV6, IPV6_TCLASS, options.traffic_class);
@@ -272,6 +274,7 @@ Result<std::vector<UdpSocket>> UdpSocket::open_group(const UdpSocketOptions& opt
     // Control datagrams are looked at one by one, and coalesced they could take data with them into the wrong socket.
     shared.gro = options.gro && i < workers;
     shared.filter_fd = i < workers ? options.filter_fd : -1;
+    shared.busy_poll_us = i < workers ? options.busy_poll_us : 0;
     auto socket = open_either(shared, i == 0 ? workers : 0);
     if (!socket) return std::unexpected(std::move(socket).error());
     group.push_back(std::move(*socket));

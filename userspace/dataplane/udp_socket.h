@@ -35,6 +35,7 @@ struct UdpSocketOptions {
   bool gro = true;
   int receive_buffer_bytes = 0;  // 0: the system's default. The kernel doubles it for its own bookkeeping.
   int send_buffer_bytes = 0;
+  unsigned busy_poll_us = 0;  // reads that find nothing look into the device's queue (SO_BUSY_POLL); workers' alone
   uint8_t traffic_class = 0;  // DSCP and ECN bits of every packet
   int filter_fd = -1;  // a BPF socket filter; what it refuses is not queued. Of a group: for the workers' sockets.
 };
@@ -106,8 +107,8 @@ class UdpSocket {
   // where both would be willing to share it. options.reuse_port is implied.
   [[nodiscard]] static Result<std::vector<UdpSocket>> open_group(const UdpSocketOptions& options, unsigned workers);
 
-  // local: the address to send from; none: the kernel chooses. segment_size: 0: one datagram; else cut into datagrams of
-  // this size, the last may be shorter.
+  // local: the address to send from; none: the kernel chooses. segment_size: 0: one datagram; else cut into datagrams
+  // of this size, the last may be shorter.
   [[nodiscard]] SendOutcome send(const Endpoint& remote, const IpAddress& local, ConstBytes payload,
                                  uint16_t segment_size = 0) const;
 

@@ -28,6 +28,7 @@ Result<std::shared_ptr<UplinkIo>> UplinkIo::open(const Setup& setup) {
                                         .reuse_port = true,
                                         .receive_buffer_bytes = socket_buffer_bytes,
                                         .send_buffer_bytes = socket_buffer_bytes,
+                                        .busy_poll_us = setup.busy_poll_us,
                                         .filter_fd = setup.program != nullptr ? setup.program->socket_filter_fd() : -1},
                                        setup.workers);
   if (!sockets) return std::unexpected(sockets.error());
@@ -73,6 +74,7 @@ Result<void> UplinkIo::open_xdp(const Setup& setup) {
                                   .workers = setup.workers,
                                   .xsks_fd = program_->xsks_fd(),
                                   .first_xsk = first_xsk(setup),
+                                  .busy_poll_us = setup.busy_poll_us,
                                   .zero_copy = attachment_->native()});
     if (!opened) return std::unexpected(opened.error());
     queues_.push_back(std::move(*opened));

@@ -94,10 +94,8 @@ class Worker::Loop {
       if (uplink == nullptr) continue;
       sources_.push_back({.kind = Source::Kind::udp, .uplink = id, .fd = uplink->data_socket(setup_.index).fd()});
       for (uint8_t queue = 0; queue < uplink->queues().size(); ++queue)
-        sources_.push_back({.kind = Source::Kind::xsk,
-                            .uplink = id,
-                            .queue = queue,
-                            .fd = uplink->queues()[queue]->fd(setup_.index)});
+        sources_.push_back(
+            {.kind = Source::Kind::xsk, .uplink = id, .queue = queue, .fd = uplink->queues()[queue]->fd(setup_.index)});
     }
   }
 
@@ -208,7 +206,7 @@ class Worker::Loop {
   uint64_t version_ = 0;
   std::vector<Source> sources_;
   uint32_t generation_ = 0;
-  Patience patience_;
+  Patience patience_{setup_.busy_poll};
   std::vector<uint8_t> tun_buffer_;
   std::vector<uint8_t> udp_buffer_;
   UdpReceiveBatch udp_batch_;

@@ -2,8 +2,8 @@
 // which it sleeps. It shares nothing that is written per packet with other workers but the window words.
 //
 // A round: take over a new plan if there is one, take what there is from each source that has been reported since the
-// last sleep, send. A source is armed with io_uring only before a sleep, so that a busy one costs neither its producer a
-// wake-up nor the worker a report. How long a worker without work looks on (yielding the core) before it sleeps:
+// last sleep, send. A source is armed with io_uring only before a sleep, so that a busy one costs neither its producer
+// a wake-up nor the worker a report. How long a worker without work looks on (yielding the core) before it sleeps:
 // patience.h.
 //
 // Ownership: borrows the board, the mailbox and the TUN queue, which must outlive it. Threading: start and stop on the
@@ -31,6 +31,7 @@ class Worker {
     unsigned index = 0;
     unsigned mtu = 0;
     crypto::AeadChoice aead = crypto::AeadChoice::automatic;
+    Duration busy_poll = Duration::zero();
     TunQueue tun;
     CoalesceOptions offloads;
     const PlanBoard& board;
