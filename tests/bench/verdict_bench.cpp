@@ -4,7 +4,9 @@
 
 #include <cstdio>
 #include <functional>
+#include <memory>
 
+#include "dataplane/xsk.h"
 #include "shield_fixture.h"
 
 namespace centipede::test {
@@ -20,7 +22,11 @@ class Bench : public ShieldTest {
   void TestBody() override {}
 
   [[nodiscard]] bool ready() const { return program != nullptr && !HasFailure(); }
-  [[nodiscard]] uint64_t count(cp_verdict verdict) { return counts()[static_cast<size_t>(verdict)]; }
+  // Of frames from the uplink and from a device that is none.
+  [[nodiscard]] uint64_t count(cp_verdict verdict) {
+    const auto i = static_cast<size_t>(verdict);
+    return counts()[i] + counts(CP_MAX_UPLINKS)[i];
+  }
   // By the kernel's account, of all runs so far.
   [[nodiscard]] uint64_t run_time_ns() const {
     bpf_prog_info info{};
@@ -31,6 +37,21 @@ class Bench : public ShieldTest {
   Frame duplicate(int family) {
     lane_window(0)[0] = window_word(0, 1U << 5);
     return build({.family = family, .payload = data_packet(0, 5, sid)});
+  }
+  Frame too_old() {
+    lane_window(0)[0] = window_word(words, 0);
+    return data_frame(0, 5);
+  }
+  // With a socket to go to. What the kernel does with a redirected frame afterwards is not part of a run.
+  Frame redirected(int family) {
+    auto opened = XskQueue::open(
+        {.device = "lo", .queue = 0, .workers = 2, .xsks_fd = program->xsks_fd(), .first_xsk = 4, .frames = 64});
+    if (opened) queue_ = std::move(*opened);
+    return build({.family = family, .payload = data_packet(0, 6, sid)});
+  }
+  Frame from_no_uplink() {
+    program->erase_uplink(loopback);
+    return data_frame(0, 6);
   }
   Frame with_wrong_mac1() const {
     Message message = initiation(shield, 7);
@@ -47,6 +68,9 @@ class Bench : public ShieldTest {
   using ProgramTest::run;
   using ShieldTest::proven;
   using ShieldTest::shield;
+
+ private:
+  std::unique_ptr<XskQueue> queue_;
 };
 
 using MakeFrame = std::function<Frame(Bench&)>;
@@ -113,12 +137,16 @@ Frame payload(Message message, uint16_t port = tunnel_port) {
 
 void add_all() {
   benchmark::RegisterBenchmark("empty_program", empty_program)->UseManualTime();
+  add("foreign/arp", repeated, CP_VERDICT_FOREIGN, [](Bench&) { return build({.family = 0}); });
   add("foreign/tcp", repeated, CP_VERDICT_FOREIGN,
       [](Bench&) { return build({.protocol = 6, .payload = data_packet(0, 5, sid)}); });
   add("foreign/other_port", repeated, CP_VERDICT_FOREIGN, [](Bench&) { return payload(data_packet(0, 5, sid), 53); });
+  add("foreign/no_uplink", repeated, CP_VERDICT_FOREIGN, [](Bench& bench) { return bench.from_no_uplink(); });
   add("duplicate/ipv4", repeated, CP_VERDICT_DUPLICATE, [](Bench& bench) { return bench.duplicate(4); });
   add("duplicate/ipv6", repeated, CP_VERDICT_DUPLICATE, [](Bench& bench) { return bench.duplicate(6); });
-  // As far as a redirect, but for the redirect itself.
+  add("too_old", repeated, CP_VERDICT_TOO_OLD, [](Bench& bench) { return bench.too_old(); });
+  add("redirected/ipv4", repeated, CP_VERDICT_REDIRECTED, [](Bench& bench) { return bench.redirected(4); });
+  add("redirected/ipv6", repeated, CP_VERDICT_REDIRECTED, [](Bench& bench) { return bench.redirected(6); });
   add("no_socket", repeated, CP_VERDICT_NO_SOCKET, [](Bench&) { return data_frame(0, 6); });
   add("unknown_session", repeated, CP_VERDICT_UNKNOWN_SESSION, [](Bench&) { return data_frame(0, 6, sid + 1); });
   add("uncalled", repeated, CP_VERDICT_UNCALLED, [](Bench& bench) { return payload(response(bench.shield, 7)); });
