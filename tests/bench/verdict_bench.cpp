@@ -2,6 +2,7 @@
 // the verdict that its benchmark is named after is an error.
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <functional>
 #include <memory>
@@ -12,7 +13,27 @@
 namespace centipede::test {
 namespace {
 
-constexpr uint32_t batch = 10'000;  // runs in one system call
+constexpr uint32_t batch = 20'000;  // runs in one system call, which waits for tens of ms besides
+constexpr int64_t all_runs = 30 * batch;
+
+// BPF_PROG_TEST_RUN says what a run took on average over a batch. The fastest batch is what to compare: the others had
+// their core interrupted.
+class BatchTimes {
+ public:
+  explicit BatchTimes(benchmark::State& state) : state_(state) {}
+  ~BatchTimes() { state_.counters["fastest_ns"] = fastest_; }
+  BatchTimes(const BatchTimes&) = delete;
+  BatchTimes& operator=(const BatchTimes&) = delete;
+
+  void add(uint32_t ns) {
+    state_.SetIterationTime(static_cast<double>(ns) * batch * 1e-9);
+    fastest_ = std::min(fastest_, ns);
+  }
+
+ private:
+  benchmark::State& state_;
+  uint32_t fastest_ = UINT32_MAX;
+};
 
 // The fixture of the program's tests, outside a test.
 class Bench : public ShieldTest {
@@ -44,13 +65,17 @@ class Bench : public ShieldTest {
   }
   // With a socket to go to. What the kernel does with a redirected frame afterwards is not part of a run.
   Frame redirected(int family) {
-    auto opened = XskQueue::open(
-        {.device = "lo", .queue = 0, .workers = 2, .xsks_fd = program->xsks_fd(), .first_xsk = 4, .frames = 64});
+    auto opened = XskQueue::open({.device = "lo",
+                                  .queue = 0,
+                                  .workers = 2,
+                                  .xsks_fd = program->xsks_fd(),
+                                  .first_xsk = cp_xsk_slot(uplink_index, 0, live_workers, 0),
+                                  .frames = 64});
     if (opened) queue_ = std::move(*opened);
     return build({.family = family, .payload = data_packet(0, 6, sid)});
   }
   Frame from_no_uplink() {
-    program->erase_uplink(loopback);
+    program->erase_uplink(uplink_index);
     return data_frame(0, 6);
   }
   Frame with_wrong_mac1() const {
@@ -82,10 +107,11 @@ void repeated(benchmark::State& state, cp_verdict verdict, const MakeFrame& make
   const Frame frame = make(bench);
   const uint64_t before = bench.count(verdict);
   uint64_t runs = 0;
+  BatchTimes times(state);
   while (state.KeepRunningBatch(batch)) {
     uint32_t ns = 0;
     if (bench.run(frame, batch, &ns) < 0) return state.SkipWithError("BPF_PROG_TEST_RUN failed");
-    state.SetIterationTime(static_cast<double>(ns) * batch * 1e-9);
+    times.add(ns);
     runs += batch;
   }
   if (bench.count(verdict) - before != runs) state.SkipWithError("it came to another verdict");
@@ -115,20 +141,22 @@ void empty_program(benchmark::State& state) {
        {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0}}};
   const FileDescriptor program(bpf_prog_load(BPF_PROG_TYPE_XDP, "pass", "GPL", code.data(), code.size(), nullptr));
   const Frame frame = data_frame(0, 5);
+  BatchTimes times(state);
   while (state.KeepRunningBatch(batch)) {
     LIBBPF_OPTS(bpf_test_run_opts, options);
     options.data_in = frame.data();
     options.data_size_in = static_cast<uint32_t>(frame.size());
     options.repeat = batch;
     if (bpf_prog_test_run_opts(program.get(), &options) != 0) return state.SkipWithError("BPF_PROG_TEST_RUN failed");
-    state.SetIterationTime(static_cast<double>(options.duration) * batch * 1e-9);
+    times.add(options.duration);
   }
 }
 
 using Measure = void (*)(benchmark::State&, cp_verdict, const MakeFrame&);
 
 void add(const char* name, Measure measure, cp_verdict verdict, const MakeFrame& make) {
-  benchmark::RegisterBenchmark(name, measure, verdict, make)->UseManualTime();
+  auto* added = benchmark::RegisterBenchmark(name, measure, verdict, make)->UseManualTime();
+  if (measure == repeated) added->Iterations(all_runs);
 }
 
 Frame payload(Message message, uint16_t port = tunnel_port) {
@@ -136,7 +164,7 @@ Frame payload(Message message, uint16_t port = tunnel_port) {
 }
 
 void add_all() {
-  benchmark::RegisterBenchmark("empty_program", empty_program)->UseManualTime();
+  benchmark::RegisterBenchmark("empty_program", empty_program)->UseManualTime()->Iterations(all_runs);
   add("foreign/arp", repeated, CP_VERDICT_FOREIGN, [](Bench&) { return build({.family = 0}); });
   add("foreign/tcp", repeated, CP_VERDICT_FOREIGN,
       [](Bench&) { return build({.protocol = 6, .payload = data_packet(0, 5, sid)}); });
