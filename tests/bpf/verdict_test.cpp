@@ -2,6 +2,7 @@
 #include <centipede/frame.h>
 #include <centipede/wire.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <numeric>
@@ -266,14 +267,14 @@ TEST_F(VerdictTest, an_entry_is_replaced_in_one_step) {
     }
   });
   const auto seen = [&](uint32_t row) { return counts(row)[CP_VERDICT_FOREIGN]; };
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-  while ((seen(uplink_index) < 100'000 || seen(CP_MAX_UPLINKS) < 100'000) &&
-         std::chrono::steady_clock::now() < deadline)
-    ASSERT_EQ(run(frame, 50'000), XDP_PASS);
+  const auto enough = [&] { return std::min(seen(uplink_index), seen(CP_MAX_UPLINKS)) >= 3'000'000; };
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+  while (!enough() && std::chrono::steady_clock::now() < deadline)
+    EXPECT_EQ(run(frame, 100'000), XDP_PASS);
   stop = true;
   writer.join();
-  EXPECT_GE(seen(uplink_index), 100'000U) << "the first entry";
-  EXPECT_GE(seen(CP_MAX_UPLINKS), 100'000U) << "the second one";
+  EXPECT_GT(seen(uplink_index), 0U) << "the first entry";
+  EXPECT_GT(seen(CP_MAX_UPLINKS), 0U) << "the second one";
   const Counts row = counts();
   EXPECT_EQ(std::accumulate(row.begin(), row.end(), uint64_t{0}), row[CP_VERDICT_FOREIGN]) << "half of each";
 }
