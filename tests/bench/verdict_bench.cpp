@@ -1,6 +1,7 @@
 // What the XDP program costs a frame, by verdict, under BPF_PROG_TEST_RUN. Needs root. A frame that does not come to
 // the verdict that its benchmark is named after is an error.
 #include <benchmark/benchmark.h>
+#include <centipede/wire.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -176,6 +177,7 @@ void add_all() {
   add("redirected/ipv4", repeated, CP_VERDICT_REDIRECTED, [](Bench& bench) { return bench.redirected(4); });
   add("redirected/ipv6", repeated, CP_VERDICT_REDIRECTED, [](Bench& bench) { return bench.redirected(6); });
   add("no_socket", repeated, CP_VERDICT_NO_SOCKET, [](Bench&) { return data_frame(0, 6); });
+  add("control", repeated, CP_VERDICT_CONTROL, [](Bench&) { return data_frame(CP_CONTROL_LANE, 6); });
   add("unknown_session", repeated, CP_VERDICT_UNKNOWN_SESSION, [](Bench&) { return data_frame(0, 6, sid + 1); });
   add("uncalled", repeated, CP_VERDICT_UNCALLED, [](Bench& bench) { return payload(response(bench.shield, 7)); });
   add("bad_mac1", repeated, CP_VERDICT_BAD_MAC1, [](Bench& bench) { return bench.with_wrong_mac1(); });
