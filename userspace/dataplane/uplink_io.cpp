@@ -67,12 +67,8 @@ Result<void> UplinkIo::open_xdp(const Setup& setup) {
                                   .queue = queue,
                                   .workers = setup.workers,
                                   .xsks_fd = program_->xsks_fd(),
-<<<<<<< HEAD
-                                  .first_xsk = first_xsk(setup),
-                                  .busy_poll_us = setup.busy_poll_us,
-=======
                                   .first_xsk = cp_xsk_slot(setup.id, 0, setup.workers, 0),
->>>>>>> verdict
+                                  .busy_poll_us = setup.busy_poll_us,
                                   .zero_copy = attachment_->native()});
     if (!opened) return std::unexpected(opened.error());
     queues_.push_back(std::move(*opened));
