@@ -1,7 +1,7 @@
-// What each stage of the data plane costs a packet, alone and warm; then both pipelines without system calls (no AEAD, no
-// uplink, and /dev/null for TUN); then the system calls, in a network namespace of this program's own (needs root).
-// Arguments are bytes of the inner packet; a burst is 44 packets, as much as one segmented send takes of 1,400 bytes. The
-// last column is the time for one packet, in seconds, and what has to be restored between bursts is not in it.
+// What each stage of the data plane costs a packet, alone and warm; then both pipelines without system calls (no AEAD,
+// no uplink, and /dev/null for TUN); then the system calls, in a network namespace of this program's own (needs root).
+// Arguments are bytes of the inner packet; a burst is 44 packets, as much as one segmented send takes of 1,400 bytes.
+// The last column is the time for one packet, in seconds, and what has to be restored between bursts is not in it.
 // `workers/...` runs on one thread and on two: where these share a cache line, two take longer each.
 #include <benchmark/benchmark.h>
 #include <centipede/frame.h>
@@ -362,9 +362,8 @@ class Sockets {
     set_up("bench0", tun_mtu);
     add_address("bench0", *Prefix::parse("10.9.0.1/24"));
     for (size_t end = 0; end < 2; ++end) {
-      auto socket = UdpSocket::open({.port = TwoEnds::outer(end).port,
-                                     .receive_buffer_bytes = 4 << 20,
-                                     .send_buffer_bytes = 4 << 20});
+      auto socket = UdpSocket::open(
+          {.port = TwoEnds::outer(end).port, .receive_buffer_bytes = 4 << 20, .send_buffer_bytes = 4 << 20});
       if (!socket) return;
       sockets_.push_back(std::move(*socket));
     }
@@ -439,7 +438,8 @@ void tun_write(benchmark::State& state, bool super_packets) {
   if (!application) return state.SkipWithError(application.error().text.c_str());
   PacketSpec spec{.udp = true, .destination_port = inner_port};
   spec.payload.resize(burst * (size_of(state) - 28));
-  std::vector<Packet> packets = super_packets ? std::vector<Packet>{build(spec, false)} : build_all(cut(spec, size_of(state) - 28));
+  std::vector<Packet> packets =
+      super_packets ? std::vector<Packet>{build(spec, false)} : build_all(cut(spec, size_of(state) - 28));
   for (Packet& one : packets)  // from 10.9.0.2 to 10.9.0.1, which changes no checksum
     std::swap(one[15], one[19]);
   const VirtioHeader header = super_packets ? super_header(spec, size_of(state) - 28) : VirtioHeader{};
@@ -466,8 +466,8 @@ void udp_send(benchmark::State& state, bool train) {
   const Endpoint behind{*IpAddress::parse("10.9.0.2"), TwoEnds::first_port};
   const size_t size = CP_DATA_HEADER_SIZE + size_of(state);
   const Packet bytes(burst * size);
-  measure(state, burst, [&] { sockets->drain_tun(); },
-          [&] { send_burst(sockets->end(0), behind, bytes, size, train); });
+  measure(
+      state, burst, [&] { sockets->drain_tun(); }, [&] { send_burst(sockets->end(0), behind, bytes, size, train); });
 }
 
 void udp_receive(benchmark::State& state, bool train) {

@@ -1,7 +1,7 @@
-// What a frame costs that comes in through an AF_XDP socket on a veth pair, beside bench_stages. Needs root. `receive` is
-// a worker's part: frames off the receive ring and back to the fill ring. `send` is everything else of it, on the thread
-// that sends: system call, network stack, veth, XDP program, the copy into the frame. The last column is the time for
-// one packet, in seconds.
+// What a frame costs that comes in through an AF_XDP socket on a veth pair, beside bench_stages. Needs root. `receive`
+// is a worker's part: frames off the receive ring and back to the fill ring. `send` is everything else of it, on the
+// thread that sends: system call, network stack, veth, XDP program, the copy into the frame. The last column is the
+// time for one packet, in seconds.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -70,14 +70,12 @@ size_t size_of(const benchmark::State& state) {
 
 void receive(benchmark::State& state) {
   size_t received = 0;
-  measure(
-      state, [&] { bench().send_burst(size_of(state)); }, [&] { received = bench().receive_and_release(); });
+  measure(state, [&] { bench().send_burst(size_of(state)); }, [&] { received = bench().receive_and_release(); });
   if (received != burst) state.SkipWithError("frames were lost");
 }
 
 void send(benchmark::State& state) {
-  measure(
-      state, [&] { (void)bench().receive_and_release(); }, [&] { bench().send_burst(size_of(state)); });
+  measure(state, [&] { (void)bench().receive_and_release(); }, [&] { bench().send_burst(size_of(state)); });
   if (bench().receive_and_release() != burst) state.SkipWithError("frames were lost");
 }
 

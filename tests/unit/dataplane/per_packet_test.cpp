@@ -1,6 +1,6 @@
-// The packet path allocates nothing and takes no lock: functions of the C library that do are replaced in this binary by
-// ones that count, and two workers exchange 100,000 packets. Sanitizers replace the same functions, so there is nothing
-// of this in their builds.
+// The packet path allocates nothing and takes no lock: functions of the C library that do are replaced in this binary
+// by ones that count, and two workers exchange 100,000 packets. Sanitizers replace the same functions, so there is
+// nothing of this in their builds.
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
 #define CENTIPEDE_SANITIZED 1
@@ -49,11 +49,11 @@ Function* next(std::atomic<Function*>& found, const char* name) {
 
 }  // namespace
 
-#define CENTIPEDE_COUNTED_LOCK(name, argument)                  \
-  int name(argument* lock) noexcept {                           \
+#define CENTIPEDE_COUNTED_LOCK(name, argument)                       \
+  int name(argument* lock) noexcept {                                \
     static constinit std::atomic<int (*)(argument*)> found{nullptr}; \
-    count(locks);                                               \
-    return next<int(argument*)>(found, #name)(lock);            \
+    count(locks);                                                    \
+    return next<int(argument*)>(found, #name)(lock);                 \
   }
 
 extern "C" {

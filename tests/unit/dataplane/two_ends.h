@@ -63,12 +63,12 @@ class TwoEnds {
     auto forwarding = std::make_shared<control::PeerForwarding>();
     forwarding->id = peer;
     forwarding->send_session = sessions[end];
-    forwarding->paths.push_back(
-        {.local = outer(end).address, .remote = outer(1 - end), .counters = std::make_shared<control::PathCounters>(1)});
+    forwarding->paths.push_back({.local = outer(end).address,
+                                 .remote = outer(1 - end),
+                                 .counters = std::make_shared<control::PathCounters>(1)});
     forwarding->send_paths = forwarding->paths;
     plan->forwarding.peers.push_back(forwarding);
-    plan->sessions =
-        SessionTable({{.sid = sid(end), .peer = peer, .session = sessions[end], .windows = windows[end]}});
+    plan->sessions = SessionTable({{.sid = sid(end), .peer = peer, .session = sessions[end], .windows = windows[end]}});
     return plan;
   }
 
