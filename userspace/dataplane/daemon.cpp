@@ -174,7 +174,7 @@ class Daemon::Impl {
   std::optional<ControlMailbox> mailbox_;
   std::unique_ptr<XdpProgram> program_;
   std::string no_program_reason_;
-  std::vector<uint64_t> plain_windows_;  // where there is no XDP program to share them with
+  std::vector<WindowLine> plain_windows_;  // where there is no XDP program to share them with
   std::unique_ptr<WindowPool> pool_;
   std::optional<Tun> tun_;
   std::optional<Netlink> netlink_;
@@ -242,8 +242,8 @@ Result<void> Daemon::Impl::start_programs() {
     log::warning("no XDP, and no early drop of copies: {}", no_program_reason_);
     if (const auto removed = remove_leftovers(config_.name); !removed) log::warning("{}", removed.error().text);
   }
-  if (!program_) plain_windows_.resize(words);
-  pool_ = std::make_unique<WindowPool>(program_ ? program_->windows() : std::span(plain_windows_));
+  if (!program_) plain_windows_.resize(words / WindowPool::line_words);
+  pool_ = std::make_unique<WindowPool>(program_ ? program_->windows() : words_of(plain_windows_));
   sessions_ = std::make_unique<ReceiveSessions>(
       program_.get(), *pool_,
       ReceiveSessions::Limits{.workers = workers_wanted_,

@@ -1,14 +1,17 @@
 // Hands out stretches of the `windows` array (the memory-mapped BPF map, or plain memory where there is no XDP) to
-// receiving sessions, zeroed. First fit over a sorted list of free stretches.
+// receiving sessions, zeroed. First fit over a sorted list of free stretches. Stretches are whole cache lines, so a
+// window of at least one line, which is one worker's to write, shares none with another's.
 // Ownership: a WindowRange returns its stretch when destroyed; the pool must outlive its ranges.
 // Threading: safe from any thread (a worker may be the last to drop a plan); never called per packet.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <span>
+#include <vector>
 
 #include "crypto/window.h"
 
@@ -38,6 +41,9 @@ class WindowRange {
 
 class WindowPool {
  public:
+  static constexpr uint32_t line_words = 8;  // of a cache line
+
+  // words: starts on a cache line.
   explicit WindowPool(std::span<uint64_t> words);
 
   // words_per_lane: a power of two. Null when no stretch is long enough.
@@ -51,5 +57,13 @@ class WindowPool {
   std::mutex mutex_;
   std::map<uint32_t, uint32_t> free_;  // first word → length
 };
+
+// Plain memory for a pool.
+struct alignas(64) WindowLine {
+  std::array<uint64_t, WindowPool::line_words> words{};
+};
+[[nodiscard]] inline std::span<uint64_t> words_of(std::vector<WindowLine>& lines) {
+  return {lines.data()->words.data(), lines.size() * WindowPool::line_words};
+}
 
 }  // namespace centipede
