@@ -199,7 +199,7 @@ def idle(bed, _, settings):
     def used():
         return [sum(map(processor_seconds, bed.processes(host))) for host in HOSTS]
 
-    seconds = 2 * settings.silences
+    seconds = settings.silences
     before = used()
     time.sleep(seconds)
     return {"idle": max(now - was for now, was in zip(used(), before)) / seconds * 100}
