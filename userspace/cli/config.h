@@ -28,7 +28,7 @@ struct LoadedConfig {
   std::vector<std::string> warnings;
 };
 
-// The interface's name is the file's name without ".toml"; files above 1 MiB are refused.
+// The interface's name is the file's name without ".toml"; files above 16 MiB are refused.
 Result<LoadedConfig> load_config(const std::string& path, const Resolver& resolver = resolve_host);
 // The same for a text at hand; `path` names it in messages, gives the interface's name and the folder of key files.
 Result<LoadedConfig> parse_config(std::string_view text, const std::string& path, const Resolver& resolver);
