@@ -53,7 +53,8 @@ struct cp_session {
 	__u32 counter_slot; /* session_counters key = counter_slot * CP_MAX_UPLINKS + uplink index, or CP_NO_COUNTERS */
 };
 CP_ABI_ASSERT(sizeof(struct cp_session) == 24, "cp_session is 24 bytes");
-/* Beyond the end of these maps, so that nothing is found there: every packet is steered, and none counted by session. */
+/* Beyond the end of these maps, so that nothing is found there: every packet is steered, and none counted by session.
+ */
 #define CP_NO_WINDOWS  0x80000000U
 #define CP_NO_COUNTERS 0x0fffffffU
 

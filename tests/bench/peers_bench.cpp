@@ -1,7 +1,7 @@
-// What the number of peers costs a packet, and what a change of one peer costs the control thread. Arguments: peers, and
-// how many of them have traffic; those take turns, `burst` packets each. Sending stops before the system call (there is
-// no uplink), receiving writes to /dev/null. Without encryption (null) all of it is ours; with it (aead) the figures are
-// those of a packet's whole way.
+// What the number of peers costs a packet, and what a change of one peer costs the control thread. Arguments: peers,
+// and how many of them have traffic; those take turns, `burst` packets each. Sending stops before the system call
+// (there is no uplink), receiving writes to /dev/null. Without encryption (null) all of it is ours; with it (aead) the
+// figures are those of a packet's whole way.
 #include <benchmark/benchmark.h>
 #include <fcntl.h>
 
@@ -96,9 +96,8 @@ std::vector<uint32_t> turns(size_t peers, size_t active, size_t burst) {
 }
 
 void report(benchmark::State& state, size_t packets) {
-  state.counters["a_packet"] = benchmark::Counter(static_cast<double>(packets),
-                                                     benchmark::Counter::kIsIterationInvariantRate |
-                                                         benchmark::Counter::kInvert);
+  state.counters["a_packet"] = benchmark::Counter(
+      static_cast<double>(packets), benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
 }
 
 // Inner address → peer, and what the pipeline reads of it.
@@ -222,10 +221,17 @@ void BM_Publish(benchmark::State& state) {
 }
 
 // peers, active, burst
-#define CENTIPEDE_PEERS                                                                                            \
-  ArgNames({"peers", "active", "burst"})->Args({1, 1, 32})->Args({100, 1, 32})->Args({10000, 1, 32})              \
-      ->Args({100, 100, 32})->Args({10000, 10000, 32})->Args({1, 1, 1})->Args({100, 100, 1})->Args({10000, 10000, 1})
-#define CENTIPEDE_LOOKUPS                                                                                          \
+#define CENTIPEDE_PEERS                  \
+  ArgNames({"peers", "active", "burst"}) \
+      ->Args({1, 1, 32})                 \
+      ->Args({100, 1, 32})               \
+      ->Args({10000, 1, 32})             \
+      ->Args({100, 100, 32})             \
+      ->Args({10000, 10000, 32})         \
+      ->Args({1, 1, 1})                  \
+      ->Args({100, 100, 1})              \
+      ->Args({10000, 10000, 1})
+#define CENTIPEDE_LOOKUPS \
   ArgNames({"peers", "active"})->Args({1, 1})->Args({100, 1})->Args({10000, 1})->Args({100, 100})->Args({10000, 10000})
 BENCHMARK(BM_Destination)->CENTIPEDE_LOOKUPS;
 BENCHMARK(BM_FindSession)->CENTIPEDE_LOOKUPS;

@@ -11,7 +11,7 @@ from bed import BUILD, Bed, check, run, wait_for
 SWARM = BUILD / "tests/netns/swarm"
 IDLE = 10_000
 ACTIVE = 200  # in session all at once, beside the laptop's own tunnel
-IDLE_BYTES = 1536
+IDLE_BYTES = 1600
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -55,9 +55,10 @@ def main():
 
         for host, route in ((laptop.host, "local 10.9.0.0/16 dev lo"), (office.host, "10.9.0.0/16 via 10.1.0.1")):
             host.run("ip", "route", "add", *route.split())
-        swarm = laptop.host.start(SWARM, "run", ACTIVE, "10.9.0.0", "10.1.0.2:5820", office.public_key,
-                                  stdout=open(laptop.log, "w", encoding="utf-8"))
-        wait_for(f"{ACTIVE} peers in session", lambda: f"in session {ACTIVE}\n" in laptop.log.read_text(), 15)
+        said = laptop.log.with_suffix(".swarm")
+        with open(said, "w", encoding="utf-8") as log:
+            swarm = laptop.host.start(SWARM, "run", ACTIVE, "10.9.0.0", "10.1.0.2:5820", office.public_key, stdout=log)
+        wait_for(f"{ACTIVE} peers in session", lambda: f"in session {ACTIVE}\n" in said.read_text(), 15)
         laptop.attach("eth0")
         laptop.wait_active(1)
         check(laptop.host.ping("10.10.0.2", 200) == 0, f"beside {ACTIVE} others: 200 pings, none lost")

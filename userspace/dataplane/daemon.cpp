@@ -239,9 +239,8 @@ Result<void> Daemon::Impl::start_programs() {
   if (!memory) return std::unexpected(memory.error());
   window_memory_.emplace(std::move(*memory));
   plain_windows_.emplace(window_memory_->words());
-  sessions_ =
-      std::make_unique<ReceiveSessions>(program_.get(), shared_windows_ ? &*shared_windows_ : nullptr, *plain_windows_,
-                                        capacity, workers_wanted_);
+  sessions_ = std::make_unique<ReceiveSessions>(program_.get(), shared_windows_ ? &*shared_windows_ : nullptr,
+                                                *plain_windows_, capacity, workers_wanted_);
   return {};
 }
 
@@ -277,7 +276,8 @@ Result<void> Daemon::Impl::start_controller() {
   for (control::PeerSettings& peer : config_.peers) {
     const std::string name = peer.name;
     const auto known = std::ranges::lower_bound(opened.state.peers, peer.public_key, {}, &AcceptedTimestamp::peer);
-    if (known != opened.state.peers.end() && known->peer == peer.public_key) peer.accepted_timestamp_ns = known->accepted_ns;
+    if (known != opened.state.peers.end() && known->peer == peer.public_key)
+      peer.accepted_timestamp_ns = known->accepted_ns;
     if (auto added = controller_->add_peer(std::move(peer), read_clocks()); !added) {
       return fail("peer " + name + ": " + added.error().text);
     }
@@ -359,8 +359,8 @@ Result<void> Daemon::Impl::run() {
   carry_out_actions();
   Result<void> outcome;
   while (!stopping_.load(std::memory_order_acquire)) {
-    const Instant deadline = std::min(
-        {controller_->next_deadline(), uplinks_->next_retry(), timestamps_stale_ ? timestamps_due_ : never});
+    const Instant deadline =
+        std::min({controller_->next_deadline(), uplinks_->next_retry(), timestamps_stale_ ? timestamps_due_ : never});
     const Instant before = read_clocks().monotonic;
     const Duration timeout = deadline == never ? Duration::max() : std::max(Duration::zero(), deadline - before);
     const auto ready = ring_->wait(timeout);

@@ -73,7 +73,8 @@ class Swarm {
         std::fflush(stdout);
       }
       const Duration wait = deadlines_.next() - read_clocks().monotonic;
-      const auto ms = std::chrono::duration_cast<milliseconds>(std::clamp<Duration>(wait, Duration::zero(), seconds(1)));
+      const auto ms =
+          std::chrono::duration_cast<milliseconds>(std::clamp<Duration>(wait, Duration::zero(), seconds(1)));
       const int count = epoll_wait(events_.get(), ready.data(), static_cast<int>(ready.size()),
                                    static_cast<int>(ms.count()) + (wait > Duration::zero() ? 1 : 0));
       const Now now = read_clocks();
@@ -91,7 +92,7 @@ class Swarm {
     const auto id = static_cast<uint32_t>(members_.size());
     Member member{.socket = FileDescriptor(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)),
                   .local = IpAddress::v4(reinterpret_cast<const uint8_t*>(&address))};
-    const sockaddr_in local{.sin_family = AF_INET, .sin_port = htons(remote.port), .sin_addr = {address}, .sin_zero = {}};
+    const sockaddr_in local{.sin_family = AF_INET, .sin_port = 0, .sin_addr = {address}, .sin_zero = {}};
     if (bind(member.socket.get(), reinterpret_cast<const sockaddr*>(&local), sizeof local) != 0)
       give_up("binding to " + member.local.text());
     epoll_event event{.events = EPOLLIN, .data = {.u32 = id}};
@@ -110,8 +111,8 @@ class Swarm {
     sockaddr_storage from{};
     socklen_t length = sizeof from;
     Member& member = members_[id];
-    const ssize_t got = recvfrom(member.socket.get(), buffer.data(), buffer.size(), 0,
-                                 reinterpret_cast<sockaddr*>(&from), &length);
+    const ssize_t got =
+        recvfrom(member.socket.get(), buffer.data(), buffer.size(), 0, reinterpret_cast<sockaddr*>(&from), &length);
     const auto remote = Endpoint::from_sockaddr(reinterpret_cast<const sockaddr*>(&from));
     if (got < 0 || !remote) return;
     member.controller->on_datagram({.uplink = 0, .local = member.local, .remote = *remote},

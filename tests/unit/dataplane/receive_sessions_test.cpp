@@ -61,7 +61,8 @@ TEST_F(ReceiveSessionsTest, a_peer_with_many_lanes_gets_smaller_windows_and_leav
   EXPECT_EQ(sessions.table().find(2)->windows->words(), words_per_lane);
 }
 
-TEST_F(ReceiveSessionsTest, windows_lie_where_xdp_sees_them_as_long_as_there_is_room_and_then_in_memory_of_the_process) {
+TEST_F(ReceiveSessionsTest,
+       windows_lie_where_xdp_sees_them_as_long_as_there_is_room_and_then_in_memory_of_the_process) {
   std::vector<uint64_t> seen(words_per_lane);
   std::vector<uint64_t> unseen(size_t{4} * words_per_lane);
   WindowPool shared(seen);
