@@ -21,27 +21,28 @@
 #include "maps.h"
 #include "shield.h"
 #include "socket_filter.h"
+#include "uplink.h"
 #include "window.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
 /* Into the socket of the lane's worker on the queue the frame came in on. */
-static __always_inline enum cp_verdict steer(const struct xdp_md *ctx, const struct cp_uplink *uplink,
+static __always_inline enum cp_verdict steer(const struct xdp_md *ctx, const struct found_uplink *uplink,
 					     const struct cp_session *session, __u32 lane)
 {
 	__u32 queue = ctx->rx_queue_index;
-	__u32 workers = uplink->workers;
+	__u32 workers = uplink->entry.workers;
 	__u32 worker;
 
-	if (queue >= uplink->queues || !workers)
+	if (queue >= uplink->entry.queues || !workers)
 		return CP_VERDICT_NO_SOCKET;
 	worker = (session->first_worker + lane) % workers;
-	if (bpf_redirect_map(&xsks, uplink->first_xsk + queue * workers + worker, XDP_PASS) != XDP_REDIRECT)
+	if (bpf_redirect_map(&xsks, cp_xsk_slot(uplink->row, queue, workers, worker), XDP_PASS) != XDP_REDIRECT)
 		return CP_VERDICT_NO_SOCKET;
 	return CP_VERDICT_REDIRECTED;
 }
 
-static __always_inline enum cp_verdict judge_data(const struct xdp_md *ctx, const struct cp_uplink *uplink,
+static __always_inline enum cp_verdict judge_data(const struct xdp_md *ctx, const struct found_uplink *uplink,
 						  const struct cp_frame *frame, __u64 number, __u64 sid)
 {
 	__u32 lane = number >> CP_LANE_SHIFT;
@@ -61,11 +62,11 @@ static __always_inline enum cp_verdict judge_data(const struct xdp_md *ctx, cons
 	verdict = judge_counter(session, lane, counter);
 	if (verdict == CP_VERDICT_REDIRECTED)
 		verdict = steer(ctx, uplink, session, lane);
-	count_for_session(session, uplink, verdict);
+	count_for_session(session, uplink->row, verdict);
 	return verdict;
 }
 
-static __always_inline enum cp_verdict judge(const struct xdp_md *ctx, const struct cp_uplink *uplink)
+static __always_inline enum cp_verdict judge(const struct xdp_md *ctx, const struct found_uplink *uplink)
 {
 	const __u8 *data = (const __u8 *)(long)ctx->data;
 	const __u8 *end = (const __u8 *)(long)ctx->data_end;
@@ -78,7 +79,7 @@ static __always_inline enum cp_verdict judge(const struct xdp_md *ctx, const str
 		return CP_VERDICT_FOREIGN;
 	if (kind == CP_KIND_FRAGMENT)
 		return CP_VERDICT_FRAGMENT;
-	if (frame.destination_port_be != uplink->port_be)
+	if (frame.destination_port_be != uplink->entry.port_be)
 		return CP_VERDICT_FOREIGN;
 	if (kind == CP_KIND_MALFORMED)
 		return CP_VERDICT_MALFORMED;
@@ -126,16 +127,13 @@ static __always_inline int action_of(enum cp_verdict verdict)
 SEC("xdp")
 int centipede_xdp(struct xdp_md *ctx)
 {
-	__u32 ifindex = ctx->ingress_ifindex;
-	const struct cp_uplink *uplink = bpf_map_lookup_elem(&uplinks, &ifindex);
+	const struct found_uplink uplink = find_uplink(ctx->ingress_ifindex);
 	enum cp_verdict verdict = CP_VERDICT_FOREIGN;
-	__u32 row = CP_MAX_UPLINKS;
+	__u32 row = uplink.row;
 	__u64 *count;
 
-	if (uplink) {
-		row = uplink->index;
-		verdict = judge(ctx, uplink);
-	}
+	if (row < CP_MAX_UPLINKS)
+		verdict = judge(ctx, &uplink);
 	count = bpf_map_lookup_elem(&counters, &row);
 	if (count && verdict < CP_VERDICTS)
 		count[verdict]++;

@@ -12,10 +12,11 @@
 #include <centipede/abi.h>
 
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, CP_MAX_UPLINKS);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct cp_uplink);
+	__type(value, struct cp_uplinks);
 } uplinks SEC(".maps");
 
 struct {

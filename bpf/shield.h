@@ -17,7 +17,7 @@
  * Whether a packet is for an address of ours. To others, this machine may be a router or a bridge: their port of the
  * same number is none of our business. Asked only where a frame would be dropped or answered otherwise.
  */
-static __noinline bool is_for_us(const struct xdp_md *ctx, __u32 l3_offset, __u32 family)
+static __always_inline bool is_for_us(const struct xdp_md *ctx, __u32 l3_offset, __u32 family)
 {
 	const __u8 *ip = (const __u8 *)(long)ctx->data + bounded(l3_offset);
 	const __u8 *end = (const __u8 *)(long)ctx->data_end;

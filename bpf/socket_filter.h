@@ -16,6 +16,7 @@
 #include <centipede/wire.h>
 
 #include "maps.h"
+#include "uplink.h"
 #include "window.h"
 
 #define CP_UDP_HEADER 8
@@ -28,12 +29,11 @@ struct cp_data_head {
 	__u64 sid_be;
 };
 
-static __always_inline void count_dropped(const struct cp_session *session, const struct cp_uplink *uplink,
-					  __u32 duplicate, __u32 too_old)
+static __always_inline void count_dropped(const struct cp_session *session, __u32 uplink_row, __u32 duplicate,
+					  __u32 too_old)
 {
-	struct cp_session_counters *row = session_row(session, uplink);
-	__u32 key = uplink->index;
-	__u64 *count = bpf_map_lookup_elem(&counters, &key);
+	struct cp_session_counters *row = session_row(session, uplink_row);
+	__u64 *count = bpf_map_lookup_elem(&counters, &uplink_row);
 
 	if (row) {
 		row->duplicate += duplicate;
@@ -48,8 +48,7 @@ static __always_inline void count_dropped(const struct cp_session *session, cons
 SEC("socket")
 int centipede_udp(struct __sk_buff *skb)
 {
-	__u32 ifindex = skb->ifindex;
-	const struct cp_uplink *uplink = bpf_map_lookup_elem(&uplinks, &ifindex);
+	const struct found_uplink uplink = find_uplink(skb->ifindex);
 	const struct cp_session *session;
 	__u32 length = skb->len;
 	__u32 size = skb->gso_size;
@@ -59,7 +58,7 @@ int centipede_udp(struct __sk_buff *skb)
 	__u32 duplicate = 0, too_old = 0;
 	__u32 i;
 
-	if (!uplink || bpf_skb_load_bytes(skb, at, &head, sizeof(head)))
+	if (uplink.row == CP_MAX_UPLINKS || bpf_skb_load_bytes(skb, at, &head, sizeof(head)))
 		return CP_KEEP;
 	sid_be = head.sid_be;
 	sid = bpf_be64_to_cpu(sid_be);
@@ -92,7 +91,7 @@ int centipede_udp(struct __sk_buff *skb)
 	}
 	if (at < length)
 		return CP_KEEP;
-	count_dropped(session, uplink, duplicate, too_old);
+	count_dropped(session, uplink.row, duplicate, too_old);
 	return CP_DROP;
 }
 

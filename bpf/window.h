@@ -34,18 +34,17 @@ static __always_inline enum cp_verdict judge_counter(const struct cp_session *se
 	return CP_VERDICT_REDIRECTED;
 }
 
-static __always_inline struct cp_session_counters *session_row(const struct cp_session *session,
-							       const struct cp_uplink *uplink)
+static __always_inline struct cp_session_counters *session_row(const struct cp_session *session, __u32 uplink_row)
 {
-	__u32 key = session->counter_slot * CP_MAX_UPLINKS + uplink->index;
+	__u32 key = session->counter_slot * CP_MAX_UPLINKS + uplink_row;
 
 	return bpf_map_lookup_elem(&session_counters, &key);
 }
 
-static __always_inline void count_for_session(const struct cp_session *session, const struct cp_uplink *uplink,
+static __always_inline void count_for_session(const struct cp_session *session, __u32 uplink_row,
 					      enum cp_verdict verdict)
 {
-	struct cp_session_counters *row = session_row(session, uplink);
+	struct cp_session_counters *row = session_row(session, uplink_row);
 
 	if (!row)
 		return;

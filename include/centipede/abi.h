@@ -22,17 +22,30 @@
 #define CP_MAX_QUEUES    64  /* receive queues of one uplink that can have sockets */
 #define CP_MAX_WORKERS   126 /* also the number of data lanes a sender may use */
 
-/* Map `uplinks`: hash, key __u32 ifindex. Present only while the uplink receives through XDP. */
+/*
+ * Map `uplinks`: memory-mapped array of one, the table of all uplinks. Row i is uplink i, which has row i in counters
+ * and session_counters and CP_MAX_QUEUES * workers slots in xsks, from cp_xsk_slot(i, 0, workers, 0) on. An entry is
+ * read and replaced whole, as one 64-bit access.
+ */
 struct cp_uplink {
-	__u32 index;     /* 0..CP_MAX_UPLINKS-1, the uplink's row in counters and session_counters */
-	__u32 first_xsk; /* xsks key of (queue q, worker w) = first_xsk + q * workers + w */
-	__u32 queues;
-	__u32 workers;
+	__u32 ifindex; /* 0: no uplink */
 	__u16 port_be; /* UDP destination port of the tunnel on this uplink, network order */
-	__u16 flags;   /* none defined */
-	__u32 pad;
+	__u8 queues;   /* with AF_XDP sockets; 0: it receives through its UDP sockets alone */
+	__u8 workers;
 };
-CP_ABI_ASSERT(sizeof(struct cp_uplink) == 24, "cp_uplink is 24 bytes");
+CP_ABI_ASSERT(sizeof(struct cp_uplink) == 8, "cp_uplink is 8 bytes");
+CP_ABI_ASSERT(CP_MAX_QUEUES < 256 && CP_MAX_WORKERS < 256, "queues and workers fit into cp_uplink");
+
+struct cp_uplinks {
+	struct cp_uplink rows[CP_MAX_UPLINKS];
+};
+CP_ABI_ASSERT(sizeof(struct cp_uplinks) == 128, "cp_uplinks is 128 bytes");
+
+/* Map `xsks`: key of the AF_XDP socket of one worker on one queue. */
+static inline __u32 cp_xsk_slot(__u32 uplink, __u32 queue, __u32 workers, __u32 worker)
+{
+	return (uplink * CP_MAX_QUEUES + queue) * workers + worker;
+}
 
 /*
  * Map `addresses`: hash, the uplinks' own addresses; the value is 0. What goes to any other is somebody else's and
@@ -43,14 +56,27 @@ struct cp_address {
 };
 CP_ABI_ASSERT(sizeof(struct cp_address) == 16, "cp_address is 16 bytes");
 
+/*
+ * Which worker a data packet of a session is for: (cp_first_worker(sid) + lane) % workers, in the XDP program, in the
+ * one that chooses among the UDP sockets (it reads the same 16 bits), and the other way round in whoever sends: worker
+ * w sends on lane (w - cp_first_worker(own sid)) % workers. So sessions of one lane spread over the workers, and what
+ * comes back on the lane that a worker sent on comes back to this worker. (Were it another, the TUN device would move
+ * the flow to that one's queue, and so on for ever, out of order.)
+ */
+static inline __u32 cp_first_worker(__u64 sid)
+{
+	return sid & 0xffff;
+}
+
 /* Map `sessions`: hash, key __u64 sid (host order). A receiving session. */
 struct cp_session {
 	__u32 peer;         /* number of the peer, for people who dump the map */
 	__u32 first_word;   /* index into windows of lane 0's first word, or CP_NO_WINDOWS */
 	__u32 lanes;        /* data lanes 0..lanes-1 have windows, one behind the other */
 	__u32 words;        /* words of one lane's window, a power of two */
-	__u32 first_worker; /* worker of a lane = (first_worker + lane) % uplink workers */
-	__u32 counter_slot; /* session_counters key = counter_slot * CP_MAX_UPLINKS + uplink index, or CP_NO_COUNTERS */
+	__u32 first_worker; /* cp_first_worker(sid) */
+	__u32 counter_slot; /* session_counters key = counter_slot * CP_MAX_UPLINKS + row of the uplink, or
+			       CP_NO_COUNTERS */
 };
 CP_ABI_ASSERT(sizeof(struct cp_session) == 24, "cp_session is 24 bytes");
 /* Beyond the end of these maps, so that nothing is found there: every packet is steered, and none counted by session.
@@ -69,7 +95,7 @@ struct cp_window_word {
 };
 CP_ABI_ASSERT(sizeof(struct cp_window_word) == 8, "cp_window_word is 8 bytes");
 
-/* Map `counters`: per-CPU array, key uplink index (row CP_MAX_UPLINKS: frames from a device that is no uplink). */
+/* Map `counters`: per-CPU array, a row an uplink (row CP_MAX_UPLINKS: frames from a device that is no uplink). */
 struct cp_counters {
 	__u64 redirected;     /* data packet steered into a worker's AF_XDP socket */
 	__u64 duplicate;      /* dropped: a copy of this packet has already been authenticated */

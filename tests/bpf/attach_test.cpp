@@ -108,8 +108,8 @@ TEST_F(AttachTest, automatic_takes_native_where_it_can_and_else_says_why_not) {
 
 TEST_F(AttachTest, one_program_serves_two_devices_at_once) {
   const WirePair second(*far, 1);
-  const auto first_queue = open_uplink(*wire, 0, 0);
-  const auto second_queue = open_uplink(second, 1, live_workers);
+  const auto first_queue = open_uplink(*wire, 0);
+  const auto second_queue = open_uplink(second, 1);
   ASSERT_TRUE(first_queue && second_queue);
   XdpAttachment first = attach(*wire, XdpMode::automatic);
   const XdpAttachment other = attach(second, XdpMode::generic);

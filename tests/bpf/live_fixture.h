@@ -17,8 +17,6 @@
 
 namespace centipede::test {
 
-inline constexpr uint32_t live_workers = 2;
-
 class LiveTest : public ProgramTest {
  protected:
   void SetUp() override {
@@ -29,21 +27,13 @@ class LiveTest : public ProgramTest {
   }
 
   // The uplink in the map, and its sockets.
-  std::unique_ptr<XskQueue> open_uplink(const WirePair& pair, uint32_t index, uint32_t first_xsk = 0,
-                                        uint32_t frames = 0) {
-    const cp_uplink uplink{.index = index,
-                           .first_xsk = first_xsk,
-                           .queues = 1,
-                           .workers = live_workers,
-                           .port_be = __builtin_bswap16(tunnel_port),
-                           .flags = 0,
-                           .pad = 0};
-    EXPECT_TRUE(program->put_uplink(pair.ifindex(), uplink));
+  std::unique_ptr<XskQueue> open_uplink(const WirePair& pair, uint32_t row, uint32_t frames = 0) {
+    program->put_uplink(row, uplink_entry(pair.ifindex()));
     auto queue = XskQueue::open({.device = pair.near_device(),
                                  .queue = 0,
                                  .workers = live_workers,
                                  .xsks_fd = program->xsks_fd(),
-                                 .first_xsk = first_xsk,
+                                 .first_xsk = cp_xsk_slot(row, 0, live_workers, 0),
                                  .frames = frames});
     EXPECT_TRUE(queue) << queue.error().text;
     return queue ? std::move(*queue) : nullptr;

@@ -50,6 +50,8 @@ TEST_F(PinsTest, bpftool_prints_named_fields) {
     return std::string(std::istreambuf_iterator<char>(file), {});
   };
   ASSERT_TRUE((*loaded)->set_addresses(own_addresses()));
+  (*loaded)->put_uplink(3, uplink_entry(77));
+  EXPECT_NE(printed("uplinks").find("\"ifindex\": 77"), std::string::npos);
   EXPECT_NE(printed("addresses").find("\"bytes\""), std::string::npos);
   EXPECT_NE(printed("sessions").find("\"peer\": 42"), std::string::npos);
   EXPECT_NE(printed("counters").find("\"unknown_session\": 0"), std::string::npos);

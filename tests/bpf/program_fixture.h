@@ -27,6 +27,8 @@ inline constexpr uint32_t words = 64;       // of one lane
 inline constexpr uint32_t first_word = 32;  // not 0, so that a forgotten offset shows
 inline constexpr uint32_t uplink_index = 5;
 inline constexpr uint32_t counter_slot = 2;
+inline constexpr uint8_t live_workers = 2;
+inline constexpr uint32_t xsk_slots = CP_MAX_UPLINKS * CP_MAX_QUEUES * live_workers;
 
 // Where frames go that say nothing else (frames.h).
 inline std::set<IpAddress> own_addresses() {
@@ -60,14 +62,18 @@ inline int action_of(cp_verdict verdict) {
   }
 }
 
+inline cp_uplink uplink_entry(unsigned ifindex, uint8_t queues = 1, uint16_t port = tunnel_port) {
+  return {.ifindex = ifindex, .port_be = __builtin_bswap16(port), .queues = queues, .workers = live_workers};
+}
+
 using Counts = std::array<uint64_t, CP_VERDICTS>;
 
 class ProgramTest : public testing::Test {
  protected:
   void SetUp() override {
     if (!environment_problem().empty()) GTEST_SKIP() << environment_problem();
-    auto loaded =
-        XdpProgram::load({.tunnel = "test", .window_words = 1024, .max_sessions = 8, .max_calls = 4, .xsk_slots = 64});
+    auto loaded = XdpProgram::load(
+        {.tunnel = "test", .window_words = 1024, .max_sessions = 8, .max_calls = 4, .xsk_slots = xsk_slots});
     ASSERT_TRUE(loaded) << loaded.error().text;
     program = std::move(*loaded);
     put_uplink();
@@ -75,16 +81,7 @@ class ProgramTest : public testing::Test {
     ASSERT_TRUE(program->set_addresses(own_addresses()));
   }
 
-  void put_uplink(uint32_t queues = 1) {
-    const cp_uplink uplink{.index = uplink_index,
-                           .first_xsk = 4,
-                           .queues = queues,
-                           .workers = 2,
-                           .port_be = static_cast<uint16_t>(__builtin_bswap16(tunnel_port)),
-                           .flags = 0,
-                           .pad = 0};
-    ASSERT_TRUE(program->put_uplink(loopback, uplink));
-  }
+  void put_uplink(uint8_t queues = 1) { program->put_uplink(uplink_index, uplink_entry(loopback, queues)); }
 
   void put_session() {
     const cp_session session{.peer = 1,

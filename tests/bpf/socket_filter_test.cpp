@@ -109,7 +109,7 @@ TEST_F(SocketFilterTest, whatever_else_comes_is_queued) {
 }
 
 TEST_F(SocketFilterTest, a_device_that_is_no_uplink_has_no_early_drop) {
-  program->erase_uplink(loopback);
+  program->erase_uplink(uplink_index);
   EXPECT_TRUE(queued({seen()}));
 }
 

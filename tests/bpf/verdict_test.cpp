@@ -2,7 +2,12 @@
 #include <centipede/frame.h>
 #include <centipede/wire.h>
 
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <numeric>
 #include <string>
+#include <thread>
 
 #include "dataplane/xsk.h"
 #include "program_fixture.h"
@@ -236,8 +241,42 @@ TEST_F(VerdictTest, corrupt_copies_of_a_packet_never_stop_the_genuine_one) {
 }
 
 TEST_F(VerdictTest, frames_of_a_device_that_is_no_uplink_pass_and_count_apart) {
-  program->erase_uplink(loopback);
+  program->erase_uplink(uplink_index);
   expect("tunnel packet", data_frame(0, 5), XDP_PASS, CP_VERDICT_FOREIGN, CP_MAX_UPLINKS);
+}
+
+TEST_F(VerdictTest, an_uplink_is_known_in_every_row_and_counted_in_its_own) {
+  program->erase_uplink(uplink_index);
+  for (uint32_t row = 0; row < CP_MAX_UPLINKS; ++row) {
+    program->put_uplink(row, uplink_entry(loopback));
+    // Neighbours that differ in nothing but the device.
+    for (uint32_t other = 0; other < CP_MAX_UPLINKS; ++other)
+      if (other != row) program->put_uplink(other, uplink_entry(loopback + 1 + other));
+    expect(("row " + std::to_string(row)).c_str(), data_frame(0, 5), XDP_PASS, CP_VERDICT_NO_SOCKET, row);
+  }
+}
+
+// Two entries take turns in a row. Both leave the frame alone, halves of one and the other would not.
+TEST_F(VerdictTest, an_entry_is_replaced_in_one_step) {
+  const Frame frame = build({.port = 53, .payload = fresh()});
+  std::atomic<bool> stop = false;
+  std::thread writer([&] {
+    while (!stop) {
+      program->put_uplink(uplink_index, uplink_entry(loopback, 1, tunnel_port));
+      program->put_uplink(uplink_index, uplink_entry(loopback + 1, 1, 53));
+    }
+  });
+  const auto seen = [&](uint32_t row) { return counts(row)[CP_VERDICT_FOREIGN]; };
+  const auto enough = [&] { return std::min(seen(uplink_index), seen(CP_MAX_UPLINKS)) >= 3'000'000; };
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+  while (!enough() && std::chrono::steady_clock::now() < deadline)
+    EXPECT_EQ(run(frame, 100'000), XDP_PASS);
+  stop = true;
+  writer.join();
+  EXPECT_GT(seen(uplink_index), 0U) << "the first entry";
+  EXPECT_GT(seen(CP_MAX_UPLINKS), 0U) << "the second one";
+  const Counts row = counts();
+  EXPECT_EQ(std::accumulate(row.begin(), row.end(), uint64_t{0}), row[CP_VERDICT_FOREIGN]) << "half of each";
 }
 
 TEST_F(VerdictTest, a_queue_without_sockets_passes) {
@@ -288,12 +327,16 @@ TEST_F(VerdictTest, a_session_that_lies_about_its_window_is_harmless) {
 }
 
 TEST_F(VerdictTest, a_fresh_packet_is_redirected_to_its_lanes_worker) {
-  const auto queue = XskQueue::open(
-      {.device = "lo", .queue = 0, .workers = 2, .xsks_fd = program->xsks_fd(), .first_xsk = 4, .frames = 64});
+  const auto queue = XskQueue::open({.device = "lo",
+                                     .queue = 0,
+                                     .workers = 2,
+                                     .xsks_fd = program->xsks_fd(),
+                                     .first_xsk = cp_xsk_slot(uplink_index, 0, live_workers, 0),
+                                     .frames = 64});
   ASSERT_TRUE(queue) << queue.error().text;
   expect("lane 0", data_frame(0, 5), XDP_REDIRECT, CP_VERDICT_REDIRECTED);
   expect("lane 1", data_frame(1, 5), XDP_REDIRECT, CP_VERDICT_REDIRECTED);
-  const uint32_t second_worker = 5;
+  const uint32_t second_worker = cp_xsk_slot(uplink_index, 0, live_workers, 1);
   ASSERT_EQ(bpf_map_delete_elem(program->xsks_fd(), &second_worker), 0);
   expect("lane 1 without its socket", data_frame(1, 5), XDP_PASS, CP_VERDICT_NO_SOCKET);
   expect("lane 2, back at worker 0", data_frame(2, 5), XDP_REDIRECT, CP_VERDICT_REDIRECTED);

@@ -13,7 +13,7 @@ namespace {
 class XskTest : public LiveTest {};
 
 TEST_F(XskTest, frames_circulate_for_ever_between_parallel_workers) {
-  const auto queue = open_uplink(*wire, 0, 0, 256);
+  const auto queue = open_uplink(*wire, 0, 256);
   ASSERT_TRUE(queue);
   const XdpAttachment attachment = attach(*wire, XdpMode::automatic);
   const FileDescriptor socket = far_udp(*wire);
@@ -121,7 +121,8 @@ TEST_F(XskTest, impossible_settings_are_errors) {
   EXPECT_NE(no_queue.error().text.find("queue 7 of n0"), std::string::npos) << no_queue.error().text;
   const auto no_device = XskQueue::open({.device = "gone0", .queue = 0, .workers = 1, .xsks_fd = fd});
   ASSERT_FALSE(no_device);
-  const auto beyond_map = XskQueue::open({.device = "n0", .queue = 0, .workers = 2, .xsks_fd = fd, .first_xsk = 63});
+  const auto beyond_map =
+      XskQueue::open({.device = "n0", .queue = 0, .workers = 2, .xsks_fd = fd, .first_xsk = xsk_slots - 1});
   ASSERT_FALSE(beyond_map);
   EXPECT_TRUE(open_uplink(*wire, 0)) << "a failed attempt leaves the queue free";
 }

@@ -1,9 +1,15 @@
 #!/usr/bin/python3
-"""Who receives what: one inner flow is one lane, a lane's packets and all their copies meet one worker."""
+"""Who receives what: one inner flow is one lane, a lane's packets and all their copies meet one worker.
 
+And what comes back on it meets the worker that sent. The TUN device hands a flow to the worker that last delivered for
+it; if that were always another one than the one that sends, the flow would wander, and arrive out of order.
+"""
+
+import subprocess
 import sys
+import time
 
-from bed import Bed, check
+from bed import Bed, check, wait_for
 
 COUNTERS = ("received_xdp", "received_udp", "opened", "duplicate", "delivered")
 
@@ -23,6 +29,26 @@ def flow(bed, laptop, office, count, flows):
     return done, lanes
 
 
+def carried(tunnel):
+    """Packets that each worker sealed and opened."""
+    return [worker["sealed"] + worker["opened"] for worker in tunnel.status()["workers"]]
+
+
+def settled_stream(laptop, office):
+    """After its first moments a TCP stream and its acknowledgements are one worker's at each end."""
+    listener = office.host.start("iperf3", "-s", "-1", "-B", "10.10.0.2", stdout=subprocess.DEVNULL)
+    wait_for("iperf3 listens", lambda: ":5201" in office.host.run("ss", "-ltn").stdout)
+    client = laptop.host.start("iperf3", "-c", "10.10.0.2", "-t", "2", stdout=subprocess.DEVNULL)
+    time.sleep(0.7)
+    before = [carried(laptop), carried(office)]
+    time.sleep(0.7)
+    for host, old, new in zip(("laptop", "office"), before, [carried(laptop), carried(office)]):
+        done = [now - was for now, was in zip(new, old)]
+        check(max(done) > 1000 and min(done) < max(done) / 50, f"{host}: one worker carries the stream: {done}")
+    check(client.wait(10) == 0, "the stream comes to its end")
+    listener.wait(10)
+
+
 def main():
     with Bed("pair") as bed:
         laptop, office = bed.attached_pair(workers=2)
@@ -34,6 +60,11 @@ def main():
         done, lanes = flow(bed, laptop, office, 4000, 32)
         check(min(lanes) > 0, f"32 flows leave on both lanes: {lanes}")
         check(sorted(worker["opened"] for worker in done) == sorted(lanes), f"one worker a lane: {done}")
+        for _ in range(3):  # each time another session, whose number spreads its lanes over the workers
+            settled_stream(laptop, office)
+            laptop.stop()
+            laptop.attach("eth0", "wlan0")
+            laptop.wait_active(2)
 
 
 if __name__ == "__main__":

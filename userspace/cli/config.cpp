@@ -15,9 +15,9 @@ namespace centipede::cli {
 namespace {
 
 constexpr size_t file_limit = size_t{16} << 20;  // tens of thousands of peers
-constexpr std::array<std::string_view, 13> interface_keys{
-    "private_key", "private_key_file", "address",      "listen_port",   "uplinks", "workers", "mode", "aead",
-    "mtu",         "window",           "heartbeat_ms", "rekey_seconds", "routes"};
+constexpr std::array<std::string_view, 14> interface_keys{
+    "private_key", "private_key_file", "address", "listen_port", "uplinks",      "workers",       "mode",
+    "aead",        "busy_poll_us",     "mtu",     "window",      "heartbeat_ms", "rekey_seconds", "routes"};
 constexpr std::array<std::string_view, 2> sections{"interface", "peer"};
 
 crypto::Identity read_identity(Section& section, bool& holds_secret) {
@@ -143,6 +143,7 @@ TunnelConfig read_document(Source& source, toml::table& document, const Resolver
       .workers = number("workers", 0, CP_MAX_WORKERS, defaults.workers),
       .mode = read_mode(section),
       .aead = read_aead(section),
+      .busy_poll_us = number("busy_poll_us", 0, 1'000'000, defaults.busy_poll_us),
       .mtu = read_mtu(section),
       .window_bits = read_window_bits(section),
       .heartbeat_ms = number("heartbeat_ms", 100, 60000, defaults.heartbeat_ms),

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/address.h"
+#include "base/bytes.h"
 #include "control/settings.h"
 
 namespace centipede::control {
@@ -24,13 +25,33 @@ class AllowedIps {
   [[nodiscard]] std::optional<PeerId> lookup_v6(const uint8_t* address) const;
 
  private:
-  // A binary trie in one vector for each family; index 0 is the root.
-  struct Node {
-    uint32_t child[2] = {0, 0};  // 0: none (the root is nobody's child)
-    uint32_t peer_plus_one = 0;  // 0: no network ends here
+  // An address or the start of one, its first bit on top of `high`; an IPv4 address has the upper half of that.
+  struct Key {
+    uint64_t high = 0;
+    uint64_t low = 0;
+
+    [[nodiscard]] unsigned bit(unsigned position) const;
+    [[nodiscard]] unsigned bits_in_common(const Key& other) const;
+    [[nodiscard]] Key first(unsigned bits) const;  // the others zero
   };
-  std::vector<Node> v4_{1};
-  std::vector<Node> v6_{1};
+  // A binary trie in one vector for each family, with its paths compressed: a look-up visits a node for each network
+  // that holds the address and for each place where networks part, not one for each bit. Index 0 is the root, length 0.
+  struct Node {
+    Key prefix;                  // the bits that lead here
+    uint32_t child[2] = {0, 0};  // by the next bit; 0: none (the root is nobody's child)
+    uint32_t peer_plus_one = 0;  // 0: no network ends here
+    uint8_t length = 0;          // of the prefix, in bits
+  };
+  using Trie = std::vector<Node>;
+
+  [[nodiscard]] static Key v4_key(const uint8_t* address);
+  [[nodiscard]] static Key v6_key(const uint8_t* address);
+  // The index of the network's node, which is made where there is none.
+  [[nodiscard]] static uint32_t node_of(Trie& trie, const Key& prefix, unsigned length);
+  [[nodiscard]] static std::optional<PeerId> longest_match(const Trie& trie, const Key& address, unsigned bits);
+
+  Trie v4_ = Trie(1);
+  Trie v6_ = Trie(1);
 };
 
 }  // namespace centipede::control

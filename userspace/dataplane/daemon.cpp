@@ -240,7 +240,7 @@ Result<void> Daemon::Impl::start_programs() {
   window_memory_.emplace(std::move(*memory));
   plain_windows_.emplace(window_memory_->words());
   sessions_ = std::make_unique<ReceiveSessions>(program_.get(), shared_windows_ ? &*shared_windows_ : nullptr,
-                                                *plain_windows_, capacity, workers_wanted_);
+                                                *plain_windows_, capacity);
   return {};
 }
 
@@ -290,6 +290,7 @@ Result<void> Daemon::Impl::start_uplinks() {
   uplinks_ = std::make_unique<Uplinks>(Uplinks::Setup{.port = config_.listen_port,
                                                       .workers = workers_wanted_,
                                                       .mode = config_.mode,
+                                                      .busy_poll_us = config_.busy_poll_us,
                                                       .program = program_.get(),
                                                       .no_program_reason = no_program_reason_});
   if (config_.uplinks.empty()) return fail("no uplinks: name at least one network device to send over");
@@ -341,6 +342,7 @@ Result<void> Daemon::Impl::start_workers() {
     auto worker = Worker::start({.index = index,
                                  .mtu = mtu_,
                                  .aead = config_.aead,
+                                 .busy_poll = microseconds(config_.busy_poll_us),
                                  .tun = tun_->queue(index),
                                  .offloads = {.tcp = tun_->takes_tcp_segments(), .udp = tun_->takes_udp_segments()},
                                  .board = board_,

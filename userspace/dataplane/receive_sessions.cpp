@@ -51,8 +51,8 @@ SessionCapacity session_capacity(size_t peers, unsigned window_bits) {
 }
 
 ReceiveSessions::ReceiveSessions(XdpProgram* program, WindowPool* shared, WindowPool& plain,
-                                 const SessionCapacity& capacity, uint32_t workers)
-    : program_(program), shared_(shared), plain_(plain), capacity_(capacity), workers_(workers) {
+                                 const SessionCapacity& capacity)
+    : program_(program), shared_(shared), plain_(plain), capacity_(capacity) {
   if (program == nullptr) return;
   seen_drops_.resize(capacity.counted);
   for (uint32_t slot = capacity.counted; slot > 0; --slot)
@@ -105,7 +105,7 @@ ReceiveSessions::Row ReceiveSessions::list(const ReceiveEntry& entry) {
                                              .first_word = in_sight ? entry.windows->first_word() : CP_NO_WINDOWS,
                                              .lanes = entry.windows->lanes(),
                                              .words = entry.windows->words(),
-                                             .first_worker = static_cast<uint32_t>(entry.sid % workers_),
+                                             .first_worker = cp_first_worker(entry.sid),
                                              .counter_slot = row.slot})
                    .has_value();
   if (!row.listed) row.slot = CP_NO_COUNTERS;

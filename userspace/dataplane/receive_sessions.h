@@ -39,8 +39,7 @@ struct SessionCapacity {
 class ReceiveSessions {
  public:
   // program and shared may be null: no XDP. The pools and the program must outlive this.
-  ReceiveSessions(XdpProgram* program, WindowPool* shared, WindowPool& plain, const SessionCapacity& capacity,
-                  uint32_t workers = 1);
+  ReceiveSessions(XdpProgram* program, WindowPool* shared, WindowPool& plain, const SessionCapacity& capacity);
 
   // False when there is no window memory left for it: until retry() finds some, its packets count as of an unknown
   // session.
@@ -73,7 +72,6 @@ class ReceiveSessions {
   WindowPool* shared_;
   WindowPool& plain_;
   SessionCapacity capacity_;
-  uint32_t workers_;
   std::vector<uint32_t> free_slots_;
   std::vector<Drops> seen_drops_;  // by slot
   std::unordered_map<wire::SessionId, Row> rows_;

@@ -1,5 +1,6 @@
 #include "dataplane/send_pipeline.h"
 
+#include <centipede/abi.h>
 #include <centipede/wire.h>
 
 #include <algorithm>
@@ -16,6 +17,12 @@ namespace {
 constexpr size_t max_train_packets = max_gso_segments;
 constexpr size_t max_train_bytes = max_gso_bytes;
 constexpr size_t buffer_bytes = 4 * max_train_bytes;
+
+// The lane whose answers come back to this worker: see cp_first_worker().
+uint8_t lane_of(const crypto::Session& session, unsigned worker) {
+  const unsigned lanes = session.local_params().lanes;
+  return static_cast<uint8_t>((worker + lanes - cp_first_worker(session.local_sid()) % lanes) % lanes);
+}
 
 }  // namespace
 
@@ -95,7 +102,7 @@ void SendPipeline::flush(const Plan& plan) {
 
 bool SendPipeline::seal_train() {
   crypto::Session& session = *peer_->send_session;
-  const auto lane = static_cast<uint8_t>(worker_);
+  const uint8_t lane = lane_of(session, worker_);
   const auto first = session.take_counters(lane, static_cast<uint32_t>(count_));
   if (!first) {
     tally(counters_.no_session, count_);

@@ -30,6 +30,7 @@ struct TunnelConfig {
   ReceiveMode mode = ReceiveMode::automatic;
   // The workers'; handshakes and the control thread use libsodium.
   crypto::AeadChoice aead = crypto::AeadChoice::automatic;
+  unsigned busy_poll_us = 0;     // how long a worker looks for work at least before it sleeps (patience.h)
   unsigned mtu = 0;              // of the interface; 0: from the uplinks' MTUs
   unsigned window_bits = 15;     // log2 of the packets in a lane's replay window
   unsigned heartbeat_ms = 250;   // on an active path

@@ -1,5 +1,6 @@
 #include "dataplane/udp_socket.h"
 
+#include <centipede/wire.h>
 #include <linux/filter.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
@@ -16,14 +17,8 @@
 namespace centipede {
 namespace {
 
-constexpr unsigned control_lane = 127;
-constexpr size_t send_chunk = 32;
+constexpr unsigned control_lane = CP_CONTROL_LANE;
 constexpr size_t send_control_bytes = CMSG_SPACE(sizeof(in6_pktinfo)) + CMSG_SPACE(sizeof(uint16_t));
-
-struct SendSlot {
-  sockaddr_storage remote;
-  alignas(cmsghdr) uint8_t control[send_control_bytes];
-};
 
 bool set_option(int fd, int level, int name, int value) {
   return ::setsockopt(fd, level, name, &value, sizeof value) == 0;
@@ -43,26 +38,6 @@ void append_control(msghdr& message, int level, int type, const T& value) {
   header->cmsg_len = CMSG_LEN(sizeof value);
   std::memcpy(CMSG_DATA(header), &value, sizeof value);
   message.msg_controllen += CMSG_SPACE(sizeof value);
-}
-
-void describe(const OutgoingDatagram& datagram, bool dual_stack, SendSlot& slot, msghdr& message) {
-  message = {};
-  message.msg_name = &slot.remote;
-  message.msg_namelen = static_cast<socklen_t>(datagram.remote.to_sockaddr(slot.remote, dual_stack));
-  message.msg_iov = const_cast<iovec*>(datagram.payload.data());  // sendmsg only reads it
-  message.msg_iovlen = datagram.payload.size();
-  message.msg_control = slot.control;
-  if (datagram.local.is_v4()) {
-    in_pktinfo info{};
-    std::memcpy(&info.ipi_spec_dst, datagram.local.bytes().data(), sizeof info.ipi_spec_dst);
-    append_control(message, IPPROTO_IP, IP_PKTINFO, info);
-  } else if (datagram.local.is_v6()) {
-    in6_pktinfo info{};
-    std::memcpy(&info.ipi6_addr, datagram.local.bytes().data(), sizeof info.ipi6_addr);
-    append_control(message, IPPROTO_IPV6, IPV6_PKTINFO, info);
-  }
-  if (datagram.segment_size != 0) append_control(message, SOL_UDP, UDP_SEGMENT, datagram.segment_size);
-  if (message.msg_controllen == 0) message.msg_control = nullptr;
 }
 
 SendOutcome classify(int error, bool segmented) {
@@ -216,6 +191,8 @@ Result<void> UdpSocket::configure(const UdpSocketOptions& options) {
 
   set_buffer_bytes(fd, SO_RCVBUFFORCE, SO_RCVBUF, options.receive_buffer_bytes);
   set_buffer_bytes(fd, SO_SNDBUFFORCE, SO_SNDBUF, options.send_buffer_bytes);
+  // Where the kernel or the device cannot, nothing is lost but the time that it would have saved.
+  if (options.busy_poll_us != 0) set_option(fd, SOL_SOCKET, SO_BUSY_POLL, static_cast<int>(options.busy_poll_us));
   if (options.traffic_class != 0) {
     set_option(fd, IPPROTO_IP, IP_TOS, options.traffic_class);
     if (dual_stack_) set_option(fd, IPPROTO_IPV6, IPV6_TCLASS, options.traffic_class);
@@ -225,12 +202,15 @@ Result<void> UdpSocket::configure(const UdpSocketOptions& options) {
 }
 
 Result<void> UdpSocket::steer(unsigned workers) const {
-  // Returns the index of the socket in the group, in order of binding. An empty datagram, which has no first byte, ends
-  // the program with 0: the first worker.
+  // Returns the index of the socket in the group, in order of binding. A datagram too short for what is read ends the
+  // program with 0: the first worker.
   std::array program{
       sock_filter{BPF_LD | BPF_B | BPF_ABS, 0, 0, 0},
-      sock_filter{BPF_JMP | BPF_JGT | BPF_K, 4, 0, control_lane},
-      sock_filter{BPF_JMP | BPF_JEQ | BPF_K, 2, 0, control_lane},
+      sock_filter{BPF_JMP | BPF_JGT | BPF_K, 7, 0, control_lane},
+      sock_filter{BPF_JMP | BPF_JEQ | BPF_K, 5, 0, control_lane},
+      sock_filter{BPF_MISC | BPF_TAX, 0, 0, 0},
+      sock_filter{BPF_LD | BPF_H | BPF_ABS, 0, 0, CP_OFFSET_SID + 6},  // cp_first_worker()
+      sock_filter{BPF_ALU | BPF_ADD | BPF_X, 0, 0, 0},
       sock_filter{BPF_ALU | BPF_MOD | BPF_K, 0, 0, workers},
       sock_filter{BPF_RET | BPF_A, 0, 0, 0},
       sock_filter{BPF_RET | BPF_K, 0, 0, workers},
@@ -294,6 +274,7 @@ Result<std::vector<UdpSocket>> UdpSocket::open_group(const UdpSocketOptions& opt
     // Control datagrams are looked at one by one, and coalesced they could take data with them into the wrong socket.
     shared.gro = options.gro && i < workers;
     shared.filter_fd = i < workers ? options.filter_fd : -1;
+    shared.busy_poll_us = i < workers ? options.busy_poll_us : 0;
     auto socket = open_either(shared, i == 0 ? workers : 0);
     if (!socket) return std::unexpected(std::move(socket).error());
     group.push_back(std::move(*socket));
@@ -301,43 +282,30 @@ Result<std::vector<UdpSocket>> UdpSocket::open_group(const UdpSocketOptions& opt
   return group;
 }
 
-SendOutcome UdpSocket::send(const OutgoingDatagram& datagram) const {
-  SendSlot slot;
-  msghdr message;
-  describe(datagram, dual_stack_, slot, message);
-  if (::sendmsg(fd_.get(), &message, MSG_DONTWAIT) >= 0) return {};
-  return classify(errno, datagram.segment_size != 0);
-}
-
 SendOutcome UdpSocket::send(const Endpoint& remote, const IpAddress& local, ConstBytes payload,
                             uint16_t segment_size) const {
-  const iovec piece{const_cast<uint8_t*>(payload.data()), payload.size()};
-  return send({remote, local, {&piece, 1}, segment_size});
-}
-
-SendBatchOutcome UdpSocket::send_batch(std::span<const OutgoingDatagram> datagrams) const {
-  std::array<SendSlot, send_chunk> slots;
-  std::array<mmsghdr, send_chunk> messages;
-  SendBatchOutcome outcome;
-  while (outcome.taken < datagrams.size()) {
-    const auto chunk = datagrams.subspan(outcome.taken, std::min(send_chunk, datagrams.size() - outcome.taken));
-    for (size_t i = 0; i < chunk.size(); ++i) {
-      describe(chunk[i], dual_stack_, slots[i], messages[i].msg_hdr);
-    }
-    // It stops at the first failure but reports that only where it is the first of the call: hence the loop.
-    size_t done = 0;
-    while (done < chunk.size()) {
-      const int sent = ::sendmmsg(fd_.get(), &messages[done], static_cast<unsigned>(chunk.size() - done), MSG_DONTWAIT);
-      if (sent <= 0) {
-        outcome.failed = classify(errno, chunk[done].segment_size != 0);
-        outcome.taken += done;
-        return outcome;
-      }
-      done += static_cast<size_t>(sent);
-    }
-    outcome.taken += done;
+  sockaddr_storage name;
+  alignas(cmsghdr) std::array<uint8_t, send_control_bytes> control;
+  iovec piece{const_cast<uint8_t*>(payload.data()), payload.size()};  // sendmsg only reads it
+  msghdr message{};
+  message.msg_name = &name;
+  message.msg_namelen = static_cast<socklen_t>(remote.to_sockaddr(name, dual_stack_));
+  message.msg_iov = &piece;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  if (local.is_v4()) {
+    in_pktinfo info{};
+    std::memcpy(&info.ipi_spec_dst, local.bytes().data(), sizeof info.ipi_spec_dst);
+    append_control(message, IPPROTO_IP, IP_PKTINFO, info);
+  } else if (local.is_v6()) {
+    in6_pktinfo info{};
+    std::memcpy(&info.ipi6_addr, local.bytes().data(), sizeof info.ipi6_addr);
+    append_control(message, IPPROTO_IPV6, IPV6_PKTINFO, info);
   }
-  return outcome;
+  if (segment_size != 0) append_control(message, SOL_UDP, UDP_SEGMENT, segment_size);
+  if (message.msg_controllen == 0) message.msg_control = nullptr;
+  if (::sendmsg(fd_.get(), &message, MSG_DONTWAIT) >= 0) return {};
+  return classify(errno, segment_size != 0);
 }
 
 Result<std::span<const ReceivedDatagram>> UdpSocket::receive(UdpReceiveBatch& batch) const {

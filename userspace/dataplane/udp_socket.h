@@ -35,6 +35,7 @@ struct UdpSocketOptions {
   bool gro = true;
   int receive_buffer_bytes = 0;  // 0: the system's default. The kernel doubles it for its own bookkeeping.
   int send_buffer_bytes = 0;
+  unsigned busy_poll_us = 0;  // reads that find nothing look into the device's queue (SO_BUSY_POLL); workers' alone
   uint8_t traffic_class = 0;  // DSCP and ECN bits of every packet
   int filter_fd = -1;  // a BPF socket filter; what it refuses is not queued. Of a group: for the workers' sockets.
 };
@@ -55,18 +56,6 @@ enum class SendStatus : uint8_t {
 struct SendOutcome {
   SendStatus status = SendStatus::sent;
   int error = 0;  // errno
-};
-
-struct OutgoingDatagram {
-  Endpoint remote;
-  IpAddress local;  // none: the kernel chooses
-  std::span<const iovec> payload;
-  uint16_t segment_size = 0;  // 0: one datagram; else cut into datagrams of this size, the last may be shorter
-};
-
-struct SendBatchOutcome {
-  size_t taken = 0;    // datagrams sent, from the front
-  SendOutcome failed;  // of the first not taken, where there is one
 };
 
 struct ReceivedDatagram {
@@ -112,16 +101,16 @@ class UdpSocket {
  public:
   [[nodiscard]] static Result<UdpSocket> open(const UdpSocketOptions& options);
 
-  // workers + 2 sockets on one port: a datagram goes to socket (lane % workers) by the lane in its first byte; a first
-  // byte of 127 (control lane) goes to the last but one, one above (handshake) to the last, so that a flood of
-  // handshakes cannot take the room of heartbeats. A port that another program uses on this
-  // uplink is an error, even where both would be willing to share it. options.reuse_port is implied.
+  // workers + 2 sockets on one port: a data packet goes to the socket of its worker (cp_first_worker() in abi.h); a
+  // first byte of 127 (control lane) goes to the last but one, one above (handshake) to the last, so that a flood of
+  // handshakes cannot take the room of heartbeats. A port that another program uses on this uplink is an error, even
+  // where both would be willing to share it. options.reuse_port is implied.
   [[nodiscard]] static Result<std::vector<UdpSocket>> open_group(const UdpSocketOptions& options, unsigned workers);
 
-  [[nodiscard]] SendOutcome send(const OutgoingDatagram& datagram) const;
+  // local: the address to send from; none: the kernel chooses. segment_size: 0: one datagram; else cut into datagrams
+  // of this size, the last may be shorter.
   [[nodiscard]] SendOutcome send(const Endpoint& remote, const IpAddress& local, ConstBytes payload,
                                  uint16_t segment_size = 0) const;
-  [[nodiscard]] SendBatchOutcome send_batch(std::span<const OutgoingDatagram> datagrams) const;
 
   // What waits, up to batch.size(); empty: nothing. Valid until the next receive with this batch.
   [[nodiscard]] Result<std::span<const ReceivedDatagram>> receive(UdpReceiveBatch& batch) const;

@@ -13,10 +13,6 @@ namespace {
 // Room for a burst of a few milliseconds at several Gbit/s; the kernel's default of 208 KiB holds 3 coalesced trains.
 constexpr int socket_buffer_bytes = 4 << 20;
 
-uint32_t first_xsk(const UplinkIo::Setup& setup) {
-  return setup.id * CP_MAX_QUEUES * setup.workers;
-}
-
 }  // namespace
 
 Result<std::shared_ptr<UplinkIo>> UplinkIo::open(const Setup& setup) {
@@ -28,6 +24,7 @@ Result<std::shared_ptr<UplinkIo>> UplinkIo::open(const Setup& setup) {
                                         .reuse_port = true,
                                         .receive_buffer_bytes = socket_buffer_bytes,
                                         .send_buffer_bytes = socket_buffer_bytes,
+                                        .busy_poll_us = setup.busy_poll_us,
                                         .filter_fd = setup.program != nullptr ? setup.program->socket_filter_fd() : -1},
                                        setup.workers);
   if (!sockets) return std::unexpected(sockets.error());
@@ -51,13 +48,11 @@ UplinkIo::~UplinkIo() = default;
 Result<void> UplinkIo::enter(const Setup& setup, uint32_t queues) {
   program_ = setup.program;
   if (const auto cleared = program_->clear_counters(setup.id); !cleared) return cleared;
-  return program_->put_uplink(static_cast<unsigned>(setup.link.ifindex), {.index = setup.id,
-                                                                          .first_xsk = first_xsk(setup),
-                                                                          .queues = queues,
-                                                                          .workers = setup.workers,
-                                                                          .port_be = htons(setup.port),
-                                                                          .flags = 0,
-                                                                          .pad = 0});
+  program_->put_uplink(setup.id, {.ifindex = static_cast<uint32_t>(setup.link.ifindex),
+                                  .port_be = htons(setup.port),
+                                  .queues = static_cast<uint8_t>(queues),
+                                  .workers = static_cast<uint8_t>(setup.workers)});
+  return {};
 }
 
 Result<void> UplinkIo::open_xdp(const Setup& setup) {
@@ -72,7 +67,8 @@ Result<void> UplinkIo::open_xdp(const Setup& setup) {
                                   .queue = queue,
                                   .workers = setup.workers,
                                   .xsks_fd = program_->xsks_fd(),
-                                  .first_xsk = first_xsk(setup),
+                                  .first_xsk = cp_xsk_slot(setup.id, 0, setup.workers, 0),
+                                  .busy_poll_us = setup.busy_poll_us,
                                   .zero_copy = attachment_->native()});
     if (!opened) return std::unexpected(opened.error());
     queues_.push_back(std::move(*opened));
@@ -92,7 +88,7 @@ void UplinkIo::abandon_xdp() {
 
 void UplinkIo::detach_xdp() {
   if (program_ == nullptr) return;
-  program_->erase_uplink(static_cast<unsigned>(ifindex_));
+  program_->erase_uplink(id_);
   attachment_.reset();
 }
 

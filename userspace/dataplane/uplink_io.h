@@ -34,6 +34,7 @@ class UplinkIo {
     uint16_t port = 0;
     unsigned workers = 1;
     ReceiveMode mode = ReceiveMode::automatic;
+    unsigned busy_poll_us = 0;
     XdpProgram* program = nullptr;  // null: neither XDP nor early drop is to be had, see no_program_reason
     std::string no_program_reason;
   };

@@ -104,6 +104,7 @@ void Uplinks::open(Slot& slot, const LinkState& link, Instant now) {
                             .port = setup_.port,
                             .workers = setup_.workers,
                             .mode = setup_.mode,
+                            .busy_poll_us = setup_.busy_poll_us,
                             .program = setup_.program,
                             .no_program_reason = setup_.no_program_reason});
   if (!io) {

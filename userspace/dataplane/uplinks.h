@@ -29,6 +29,7 @@ class Uplinks {
     uint16_t port = 0;
     unsigned workers = 1;
     ReceiveMode mode = ReceiveMode::automatic;
+    unsigned busy_poll_us = 0;
     XdpProgram* program = nullptr;
     std::string no_program_reason;
   };

@@ -55,8 +55,7 @@ void Uring::Close::operator()(io_uring* ring) const {
   delete ring;
 }
 
-Uring::Uring(std::unique_ptr<io_uring, Close> ring, bool single_issuer)
-    : ring_(std::move(ring)), single_issuer_(single_issuer), ready_(*ring_->cq.kring_entries) {}
+Uring::Uring(std::unique_ptr<io_uring, Close> ring) : ring_(std::move(ring)), ready_(*ring_->cq.kring_entries) {}
 
 Result<Uring> Uring::create(unsigned entries) {
   // Best first; older kernels refuse flags they do not know with EINVAL. TASKRUN_FLAG makes pending completions visible
@@ -67,9 +66,7 @@ Result<Uring> Uring::create(unsigned entries) {
   for (const unsigned flags : flag_sets) {
     auto ring = std::make_unique<io_uring>();
     code = -io_uring_queue_init(entries, ring.get(), flags);
-    if (code == 0) {
-      return Uring(std::unique_ptr<io_uring, Close>(ring.release()), (flags & IORING_SETUP_SINGLE_ISSUER) != 0);
-    }
+    if (code == 0) return Uring(std::unique_ptr<io_uring, Close>(ring.release()));
     if (code != EINVAL) break;
   }
   return std::unexpected(setup_error(code));
@@ -85,20 +82,12 @@ Result<io_uring_sqe*> Uring::submission() {
   return entry;
 }
 
-Result<void> Uring::arm(int fd, uint64_t token, unsigned events) {
+Result<void> Uring::poll(int fd, uint64_t token) {
   const auto entry = submission();
   if (!entry) return std::unexpected(entry.error());
-  io_uring_prep_poll_add(*entry, fd, events);
+  io_uring_prep_poll_add(*entry, fd, POLLIN);
   io_uring_sqe_set_data64(*entry, token);
   return {};
-}
-
-Result<void> Uring::poll(int fd, uint64_t token) {
-  return arm(fd, token, POLLIN);
-}
-
-Result<void> Uring::poll_out(int fd, uint64_t token) {
-  return arm(fd, token, POLLOUT);
 }
 
 Result<void> Uring::cancel(uint64_t token) {

@@ -23,7 +23,7 @@ namespace centipede {
 
 struct Ready {
   uint64_t token = 0;
-  uint32_t events = 0;  // POLLIN, POLLOUT, POLLERR, POLLHUP
+  uint32_t events = 0;  // POLLIN, POLLERR, POLLHUP
   int error = 0;        // errno where the poll itself failed (EBADF); events is 0 then
 };
 
@@ -38,7 +38,6 @@ class Uring {
   // Arms one report. A descriptor that is ready already is reported at once, so re-arming after draining loses nothing.
   // A token may be armed once at a time.
   [[nodiscard]] Result<void> poll(int fd, uint64_t token);
-  [[nodiscard]] Result<void> poll_out(int fd, uint64_t token);
 
   // Disarms. A report that was already under way may still come once.
   [[nodiscard]] Result<void> cancel(uint64_t token);
@@ -47,20 +46,15 @@ class Uring {
   // Empty after a timeout or a signal. The span stays valid until the next wait.
   [[nodiscard]] Result<std::span<const Ready>> wait(Duration timeout);
 
-  // Whether the kernel granted the flags for a ring of one thread (completion work only when that thread waits).
-  [[nodiscard]] bool single_issuer() const { return single_issuer_; }
-
  private:
   struct Close {
     void operator()(io_uring* ring) const;
   };
-  explicit Uring(std::unique_ptr<io_uring, Close> ring, bool single_issuer);
+  explicit Uring(std::unique_ptr<io_uring, Close> ring);
   [[nodiscard]] Result<io_uring_sqe*> submission();
-  [[nodiscard]] Result<void> arm(int fd, uint64_t token, unsigned events);
   void collect();
 
   std::unique_ptr<io_uring, Close> ring_;
-  bool single_issuer_ = false;
   std::vector<Ready> ready_;
 };
 

@@ -6,9 +6,16 @@
 #include <iterator>
 
 namespace centipede {
+namespace {
+
+uint32_t stretch_of(uint32_t lanes, uint32_t words_per_lane) {
+  return (lanes * words_per_lane + WindowPool::line_words - 1) / WindowPool::line_words * WindowPool::line_words;
+}
+
+}  // namespace
 
 WindowRange::~WindowRange() {
-  pool_.give_back(first_word_, lanes_ * words_);
+  pool_.give_back(first_word_, stretch_of(lanes_, words_));
 }
 
 crypto::Window WindowRange::lane(uint32_t lane) const {
@@ -20,7 +27,7 @@ WindowPool::WindowPool(std::span<uint64_t> words) : words_(words) {
 }
 
 std::shared_ptr<WindowRange> WindowPool::allocate(uint32_t lanes, uint32_t words_per_lane) {
-  const uint32_t count = lanes * words_per_lane;
+  const uint32_t count = stretch_of(lanes, words_per_lane);
   uint32_t first = 0;
   {
     const std::scoped_lock lock(mutex_);

@@ -1,5 +1,7 @@
 // Hands out stretches of an array of window words (the memory-mapped BPF map `windows`, or memory of the process) to
 // receiving sessions, zeroed. First fit over a sorted list of free stretches, so that the front is used again first.
+// Stretches are whole cache lines, so a window of at least one line, which is one worker's to write, shares none with
+// another's.
 // Ownership: a WindowRange returns its stretch when destroyed; the pool must outlive its ranges, the words the pool.
 // Threading: safe from any thread (a worker may be the last to drop a plan); never called per packet.
 #pragma once
@@ -40,6 +42,9 @@ class WindowRange {
 
 class WindowPool {
  public:
+  static constexpr uint32_t line_words = 8;  // of a cache line
+
+  // words: starts on a cache line.
   explicit WindowPool(std::span<uint64_t> words);
 
   // words_per_lane: a power of two. Null when no stretch is long enough.

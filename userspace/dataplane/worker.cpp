@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "dataplane/patience.h"
 #include "dataplane/receive_pipeline.h"
 #include "dataplane/send_pipeline.h"
 #include "dataplane/tally.h"
@@ -17,28 +18,19 @@
 namespace centipede {
 namespace {
 
-constexpr Duration spin_time = microseconds(50);
 constexpr size_t tun_reads_a_round = 64;
 constexpr size_t frames_a_round = 64;
 constexpr size_t udp_buffers = 16;
 constexpr size_t udp_buffer_bytes = 65536;  // a whole coalesced train
 
-// A poll's token: what it is about, and of which generation of its uplink, so that a late report of a closed one is
-// told from a report of its successor.
-enum class Source : uint8_t { wake, tun, udp, xsk };
-struct Token {
-  Source source;
+// A descriptor that work comes from. While armed, io_uring reports it; else the worker looks itself, in each round.
+struct Source {
+  enum class Kind : uint8_t { wake, tun, udp, xsk };
+  Kind kind;
   uint8_t uplink = 0;
   uint8_t queue = 0;
-  uint32_t generation = 0;
-
-  [[nodiscard]] uint64_t value() const {
-    return uint64_t{generation} << 24 | uint64_t{queue} << 16 | uint64_t{uplink} << 8 | static_cast<uint8_t>(source);
-  }
-  [[nodiscard]] static Token from(uint64_t value) {
-    return {static_cast<Source>(value & 0xff), static_cast<uint8_t>(value >> 8), static_cast<uint8_t>(value >> 16),
-            static_cast<uint32_t>(value >> 24)};
-  }
+  int fd = -1;
+  bool armed = false;
 };
 
 Instant monotonic_now() {
@@ -65,46 +57,67 @@ class Worker::Loop {
   }
 
   void run() {
-    arm(worker_.wake_.fd(), {.source = Source::wake});
-    arm(setup_.tun.fd(), {.source = Source::tun});
-    take_over_plan();
-    Instant spin_until = monotonic_now();
+    list_sources();
+    bool awake = false;
     while (!worker_.stopping_.load(std::memory_order_acquire)) {
-      const bool spinning = monotonic_now() < spin_until;
-      const auto ready = ring_.wait(spinning ? Duration::zero() : sleep_time());
+      if (!awake && !arm_all()) return;
+      const auto ready = ring_.wait(awake ? Duration::zero() : sleep_time());
       if (!ready) return setup_.failed(ready.error());
+      for (const Ready& one : *ready)
+        disarmed(one.token);
       if (setup_.board.version() != version_) take_over_plan();
       bool worked = false;
-      for (const Ready& one : *ready)
-        worked |= serve(Token::from(one.token));
+      for (const Source& source : sources_)
+        if (!source.armed) worked |= serve(source);
       sender_.flush(*plan_);
-      if (worked) {
-        spin_until = monotonic_now() + spin_time;
-      } else if (spinning) {
-        sched_yield();
-      }
+      if (!worked && awake) sched_yield();
+      awake = patience_.goes_on(monotonic_now(), worked);
     }
   }
 
  private:
-  void arm(int fd, const Token& token) {
-    const auto armed = ring_.poll(fd, token.value());
-    if (!armed && !worker_.stopping_.exchange(true)) setup_.failed(armed.error());
-  }
-
   void take_over_plan() {
     version_ = setup_.board.version();
-    const std::shared_ptr<const Plan> plan = setup_.board.current();
+    const std::shared_ptr<const Plan> before = std::exchange(plan_, setup_.board.current());
+    if (plan_->uplinks != before->uplinks) list_sources();
+  }
+
+  void list_sources() {
+    for (size_t i = 0; i < sources_.size(); ++i)
+      if (sources_[i].armed) (void)ring_.cancel(token(i));
+    ++generation_;
+    sources_.clear();
+    sources_.push_back({.kind = Source::Kind::wake, .fd = worker_.wake_.fd()});
+    sources_.push_back({.kind = Source::Kind::tun, .fd = setup_.tun.fd()});
     for (uint8_t id = 0; id < CP_MAX_UPLINKS; ++id) {
-      if (plan->uplinks[id] == plan_->uplinks[id]) continue;
-      if (plan_->uplinks[id])
-        for_each_source(id, *plan_->uplinks[id],
-                        [this](int, const Token& token) { (void)ring_.cancel(token.value()); });
-      ++generations_[id];
-      if (plan->uplinks[id])
-        for_each_source(id, *plan->uplinks[id], [this](int fd, const Token& token) { arm(fd, token); });
+      UplinkIo* uplink = plan_->uplinks[id].get();
+      if (uplink == nullptr) continue;
+      sources_.push_back({.kind = Source::Kind::udp, .uplink = id, .fd = uplink->data_socket(setup_.index).fd()});
+      for (uint8_t queue = 0; queue < uplink->queues().size(); ++queue)
+        sources_.push_back(
+            {.kind = Source::Kind::xsk, .uplink = id, .queue = queue, .fd = uplink->queues()[queue]->fd(setup_.index)});
     }
-    plan_ = plan;
+  }
+
+  // Of this list of sources, so that a late report of an earlier one is told from it.
+  [[nodiscard]] uint64_t token(size_t source) const { return uint64_t{generation_} << 16 | source; }
+
+  // What has been looked at directly until now. One that is ready is reported at once, so nothing is missed.
+  bool arm_all() {
+    for (size_t i = 0; i < sources_.size(); ++i) {
+      if (sources_[i].armed) continue;
+      if (const auto armed = ring_.poll(sources_[i].fd, token(i)); !armed) {
+        setup_.failed(armed.error());
+        return false;
+      }
+      sources_[i].armed = true;
+    }
+    return true;
+  }
+
+  void disarmed(uint64_t reported) {
+    const size_t index = reported & 0xffff;
+    if (index < sources_.size() && reported == token(index)) sources_[index].armed = false;
   }
 
   // For ever, but not while a frame of ours is on no ring because another worker held the fill ring.
@@ -118,46 +131,20 @@ class Worker::Loop {
     return drained ? Duration::max() : Duration(milliseconds(1));
   }
 
-  template <class Visit>
-  void for_each_source(uint8_t id, UplinkIo& uplink, Visit visit) {
-    visit(uplink.data_socket(setup_.index).fd(),
-          Token{.source = Source::udp, .uplink = id, .generation = generations_[id]});
-    for (size_t queue = 0; queue < uplink.queues().size(); ++queue) {
-      visit(uplink.queues()[queue]->fd(setup_.index), Token{.source = Source::xsk,
-                                                            .uplink = id,
-                                                            .queue = static_cast<uint8_t>(queue),
-                                                            .generation = generations_[id]});
-    }
-  }
-
-  // True when there was something to do. Re-arms what it served.
-  bool serve(const Token& token) {
-    switch (token.source) {
-      case Source::wake:
+  // True when there was something to do.
+  bool serve(const Source& source) {
+    switch (source.kind) {
+      case Source::Kind::wake:
         worker_.wake_.drain();
-        arm(worker_.wake_.fd(), token);
         return false;
-      case Source::tun: {
-        const bool worked = serve_tun();
-        arm(setup_.tun.fd(), token);
-        return worked;
-      }
-      case Source::udp:
-      case Source::xsk:
-        break;
+      case Source::Kind::tun:
+        return serve_tun();
+      case Source::Kind::udp:
+        return serve_udp(source.uplink, plan_->uplinks[source.uplink]->data_socket(setup_.index));
+      case Source::Kind::xsk:
+        return serve_xsk(source.uplink, *plan_->uplinks[source.uplink]->queues()[source.queue]);
     }
-    UplinkIo* uplink = plan_->uplinks[token.uplink].get();
-    if (uplink == nullptr || token.generation != generations_[token.uplink]) return false;
-    if (token.source == Source::udp) {
-      UdpSocket& socket = uplink->data_socket(setup_.index);
-      const bool worked = serve_udp(token.uplink, socket);
-      arm(socket.fd(), token);
-      return worked;
-    }
-    XskQueue& queue = *uplink->queues()[token.queue];
-    const bool worked = serve_xsk(token.uplink, queue);
-    arm(queue.fd(setup_.index), token);
-    return worked;
+    return false;
   }
 
   bool serve_tun() {
@@ -170,7 +157,6 @@ class Worker::Loop {
       const ConstBytes packet = ConstBytes(tun_buffer_).first(*size).subspan(VirtioHeader::wire_bytes);
       sender_.packet(*plan_, VirtioHeader::load(tun_buffer_.data()), packet);
     }
-    sender_.flush(*plan_);
     return reads > 0;
   }
 
@@ -218,7 +204,9 @@ class Worker::Loop {
   ReceivePipeline receiver_;
   std::shared_ptr<const Plan> plan_ = std::make_shared<Plan>();
   uint64_t version_ = 0;
-  std::array<uint32_t, CP_MAX_UPLINKS> generations_{};
+  std::vector<Source> sources_;
+  uint32_t generation_ = 0;
+  Patience patience_{setup_.busy_poll};
   std::vector<uint8_t> tun_buffer_;
   std::vector<uint8_t> udp_buffer_;
   UdpReceiveBatch udp_batch_;

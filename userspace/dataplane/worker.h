@@ -1,8 +1,10 @@
 // One core's share of the data plane: TUN queue k, lane k, socket k of every uplink, one AEAD provider, one io_uring in
 // which it sleeps. It shares nothing that is written per packet with other workers but the window words.
 //
-// A round: take over a new plan if there is one, serve what is ready, re-arm. After work it looks for more for a short
-// while (yielding the core) before it sleeps, because waking a halted core costs more than many packets.
+// A round: take over a new plan if there is one, take what there is from each source that has been reported since the
+// last sleep, send. A source is armed with io_uring only before a sleep, so that a busy one costs neither its producer
+// a wake-up nor the worker a report. How long a worker without work looks on (yielding the core) before it sleeps:
+// patience.h.
 //
 // Ownership: borrows the board, the mailbox and the TUN queue, which must outlive it. Threading: start and stop on the
 // owner's thread; everything else happens on the worker's own. counters() from any thread.
@@ -16,6 +18,7 @@
 
 #include "base/result.h"
 #include "crypto/aead.h"
+#include "dataplane/coalesce.h"
 #include "dataplane/mailbox.h"
 #include "dataplane/plan.h"
 #include "dataplane/tun.h"
@@ -23,12 +26,14 @@
 
 namespace centipede {
 
-class Worker {
+// Aligned: the counters share no cache line with anything that another thread writes.
+class alignas(64) Worker {
  public:
   struct Setup {
     unsigned index = 0;
     unsigned mtu = 0;
     crypto::AeadChoice aead = crypto::AeadChoice::automatic;
+    Duration busy_poll = Duration::zero();
     TunQueue tun;
     CoalesceOptions offloads;
     const PlanBoard& board;

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <bit>
 #include <utility>
 #include <vector>
@@ -36,6 +37,12 @@ Result<Row> sum_over_cpus(int map_fd, uint32_t key, const char* attempt) {
   return std::bit_cast<Row>(sum);
 }
 
+Result<std::span<uint64_t>> map_words(int map_fd, uint32_t words, const char* attempt) {
+  void* memory = mmap(nullptr, words * sizeof(uint64_t), PROT_READ | PROT_WRITE, MAP_SHARED, map_fd, 0);
+  if (memory == MAP_FAILED) return fail_system(attempt);
+  return std::span(static_cast<uint64_t*>(memory), words);
+}
+
 cp_address key_of(const IpAddress& address) {
   cp_address key{};
   if (address.is_v4()) key.bytes[10] = key.bytes[11] = 0xff;
@@ -53,7 +60,7 @@ Result<std::unique_ptr<XdpProgram>> XdpProgram::load(const XdpSettings& settings
                                  .xsk_slots = settings.xsk_slots});
   if (!object) return std::unexpected(object.error());
   std::unique_ptr<XdpProgram> program(new XdpProgram(std::move(*object)));
-  if (auto mapped = program->map_windows(settings.window_words); !mapped) return std::unexpected(mapped.error());
+  if (auto mapped = program->map_memory(settings.window_words); !mapped) return std::unexpected(mapped.error());
   if (auto pinned = program->pin(settings.tunnel); !pinned) {
     program->pins_.reset();
     program->pin_problem_ = "the maps are not pinned: " + pinned.error().text;
@@ -63,14 +70,17 @@ Result<std::unique_ptr<XdpProgram>> XdpProgram::load(const XdpSettings& settings
 }
 
 XdpProgram::~XdpProgram() {
-  if (!windows_.empty()) munmap(windows_.data(), windows_.size_bytes());
+  for (const std::span<uint64_t> words : {windows_, uplinks_})
+    if (!words.empty()) munmap(words.data(), words.size_bytes());
 }
 
-Result<void> XdpProgram::map_windows(uint32_t words) {
-  const size_t bytes = words * sizeof(uint64_t);
-  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, object_.maps().windows, 0);
-  if (memory == MAP_FAILED) return fail_system("mapping the replay windows into memory");
-  windows_ = {static_cast<uint64_t*>(memory), words};
+Result<void> XdpProgram::map_memory(uint32_t window_words) {
+  auto windows = map_words(object_.maps().windows, window_words, "mapping the replay windows into memory");
+  if (!windows) return std::unexpected(windows.error());
+  windows_ = *windows;
+  auto uplinks = map_words(object_.maps().uplinks, CP_MAX_UPLINKS, "mapping the table of uplinks into memory");
+  if (!uplinks) return std::unexpected(uplinks.error());
+  uplinks_ = *uplinks;
   return {};
 }
 
@@ -100,16 +110,8 @@ Result<XdpAttachment> XdpProgram::attach(unsigned ifindex, XdpMode mode) {
                                ifindex, mode);
 }
 
-Result<void> XdpProgram::put_uplink(unsigned ifindex, const cp_uplink& uplink) {
-  const uint32_t key = ifindex;
-  if (const int code = bpf_map_update_elem(object_.maps().uplinks, &key, &uplink, BPF_ANY); code != 0)
-    return fail_system("putting device " + std::to_string(ifindex) + " into the map of uplinks", -code);
-  return {};
-}
-
-void XdpProgram::erase_uplink(unsigned ifindex) {
-  const uint32_t key = ifindex;
-  (void)bpf_map_delete_elem(object_.maps().uplinks, &key);
+void XdpProgram::put_uplink(uint32_t row, const cp_uplink& uplink) {
+  std::atomic_ref(uplinks_[row]).store(std::bit_cast<uint64_t>(uplink), std::memory_order_release);
 }
 
 Result<void> XdpProgram::set_addresses(const std::set<IpAddress>& addresses) {

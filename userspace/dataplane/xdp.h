@@ -1,8 +1,8 @@
 // The BPF programs of one tunnel, XDP and socket filter, with their maps: loads them, pins the maps but the one that
-// holds secrets, maps the replay windows into memory, attaches it to devices and reads its counters. Where bpffs is not
-// to be had the maps stay unpinned and pin_problem() says why. Ownership: maps and memory live as long as this object;
-// windows() must not be used after it. Threading: the control thread alone, except windows(), whose words any worker
-// may read and compare-and-swap.
+// holds secrets, maps the replay windows and the table of uplinks into memory, attaches it to devices and reads its
+// counters. Where bpffs is not to be had the maps stay unpinned and pin_problem() says why. Ownership: maps and memory
+// live as long as this object; windows() must not be used after it. Threading: the control thread alone, except
+// windows(), whose words any worker may read and compare-and-swap.
 #pragma once
 
 #include <centipede/abi.h>
@@ -28,7 +28,7 @@ struct XdpSettings {
   uint32_t max_sessions = 1024;
   uint32_t counted_sessions = 1024;  // session counter slots
   uint32_t max_calls = 1024;         // initiations under way
-  uint32_t xsk_slots = 0;            // sum over the uplinks of queues * workers
+  uint32_t xsk_slots = 0;            // above every cp_xsk_slot() in use
 };
 
 class XdpProgram {
@@ -41,8 +41,9 @@ class XdpProgram {
 
   [[nodiscard]] Result<XdpAttachment> attach(unsigned ifindex, XdpMode mode);
 
-  [[nodiscard]] Result<void> put_uplink(unsigned ifindex, const cp_uplink& uplink);
-  void erase_uplink(unsigned ifindex);
+  // In one step: a program that runs meanwhile finds the row as it was or as it is now. row: below CP_MAX_UPLINKS.
+  void put_uplink(uint32_t row, const cp_uplink& uplink);
+  void erase_uplink(uint32_t row) { put_uplink(row, {}); }
   // The uplinks' own addresses, all of them: others' datagrams pass. An error when there is no room for some: what
   // comes for those passes too.
   [[nodiscard]] Result<void> set_addresses(const std::set<IpAddress>& addresses);
@@ -77,7 +78,7 @@ class XdpProgram {
  private:
   explicit XdpProgram(BpfObject object) : object_(std::move(object)) {}
   [[nodiscard]] Result<void> pin(const std::string& tunnel);
-  [[nodiscard]] Result<void> map_windows(uint32_t words);
+  [[nodiscard]] Result<void> map_memory(uint32_t window_words);
 
   BpfObject object_;
   std::set<IpAddress> addresses_;  // in the map
@@ -85,6 +86,7 @@ class XdpProgram {
   std::string pin_problem_;
   bool dispatcher_ = false;
   std::span<uint64_t> windows_;
+  std::span<uint64_t> uplinks_;  // one cp_uplink each
 };
 
 }  // namespace centipede

@@ -29,8 +29,9 @@ constexpr uint32_t link_header = 22;
 constexpr uint32_t small_frame = 2048;
 constexpr uint32_t large_frame = 4096;
 // The kernel frees a queue some time after its last socket has closed, or the process that owned it has been killed.
-constexpr int busy_polls = 100;
-constexpr useconds_t busy_poll_us = 10'000;
+constexpr int release_polls = 100;
+constexpr useconds_t release_poll_us = 10'000;
+constexpr int busy_poll_budget = 64;  // packets
 
 uint32_t device_mtu(const std::string& device) {
   const FileDescriptor fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
@@ -38,6 +39,14 @@ uint32_t device_mtu(const std::string& device) {
   std::memcpy(request.ifr_name, device.data(), std::min<size_t>(device.size(), IFNAMSIZ - 1));
   if (!fd || ioctl(fd.get(), SIOCGIFMTU, &request) != 0 || request.ifr_mtu < 0) return 1500;
   return static_cast<uint32_t>(request.ifr_mtu);
+}
+
+// The device's interrupts stay off while somebody polls. Kernels before 5.11 know no preference; then nothing changes.
+void prefer_busy_poll(int fd, uint32_t microseconds) {
+  const auto set = [fd](int option, int value) { (void)setsockopt(fd, SOL_SOCKET, option, &value, sizeof value); };
+  set(SO_PREFER_BUSY_POLL, 1);
+  set(SO_BUSY_POLL, static_cast<int>(microseconds));
+  set(SO_BUSY_POLL_BUDGET, busy_poll_budget);
 }
 
 }  // namespace
@@ -52,7 +61,8 @@ struct alignas(64) XskQueue::Socket {
   std::vector<uint64_t> returning;  // capacity for every frame, so that it never allocates again
 };
 
-struct XskQueue::Rings {
+// Written by whichever worker fills, so apart from what all of them read.
+struct alignas(64) XskQueue::Rings {
   xsk_ring_prod fill{};        // guarded by filling_
   xsk_ring_cons completion{};  // never used: nothing is sent through these sockets
 };
@@ -123,8 +133,8 @@ Result<void> XskQueue::open_socket(const XskSettings& settings, uint32_t worker)
                                      nullptr, &rings_->fill, &rings_->completion, &config);
   };
   int code = bind_socket();
-  for (int poll = 0; code == -EBUSY && poll < busy_polls; ++poll) {
-    usleep(busy_poll_us);
+  for (int poll = 0; code == -EBUSY && poll < release_polls; ++poll) {
+    usleep(release_poll_us);
     code = bind_socket();
   }
   if (code != 0)
@@ -136,6 +146,8 @@ Result<void> XskQueue::open_socket(const XskSettings& settings, uint32_t worker)
     if (getsockopt(xsk_socket__fd(socket->socket), SOL_XDP, XDP_OPTIONS, &options, &size) == 0)
       zero_copy_ = (options.flags & XDP_OPTIONS_ZEROCOPY) != 0;
   }
+  if (settings.busy_poll_us != 0) prefer_busy_poll(xsk_socket__fd(socket->socket), settings.busy_poll_us);
+  busy_poll_ = settings.busy_poll_us != 0;
   sockets_.push_back(std::move(socket));
   return {};
 }
@@ -154,7 +166,12 @@ size_t XskQueue::receive(uint32_t worker, std::span<XskFrame> out) {
   Socket& socket = *sockets_[worker];
   if (!socket.returning.empty()) give_back(socket);
   uint32_t index = 0;
-  const uint32_t count = xsk_ring_cons__peek(&socket.received, static_cast<uint32_t>(out.size()), &index);
+  const auto most = static_cast<uint32_t>(out.size());
+  uint32_t count = xsk_ring_cons__peek(&socket.received, most, &index);
+  if (count == 0 && busy_poll_) {
+    (void)recvfrom(xsk_socket__fd(socket.socket), nullptr, 0, MSG_DONTWAIT, nullptr, nullptr);
+    count = xsk_ring_cons__peek(&socket.received, most, &index);
+  }
   if (count == 0) return 0;
   for (uint32_t i = 0; i < count; ++i) {
     const xdp_desc* descriptor = xsk_ring_cons__rx_desc(&socket.received, index + i);

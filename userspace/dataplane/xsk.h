@@ -36,10 +36,11 @@ struct XskSettings {
   std::string device;
   uint32_t queue = 0;
   uint32_t workers = 1;
-  int xsks_fd = -1;        // XdpProgram::xsks_fd()
-  uint32_t first_xsk = 0;  // cp_uplink::first_xsk
-  uint32_t frames = 0;     // a power of two; 0: chosen by the number of workers
-  bool zero_copy = true;   // try it; copying is the kernel's fallback
+  int xsks_fd = -1;           // XdpProgram::xsks_fd()
+  uint32_t first_xsk = 0;     // cp_xsk_slot() of queue 0, worker 0
+  uint32_t frames = 0;        // a power of two; 0: chosen by the number of workers
+  uint32_t busy_poll_us = 0;  // receive() drives the device's queue itself when it is empty (SO_PREFER_BUSY_POLL)
+  bool zero_copy = true;      // try it; copying is the kernel's fallback
 };
 
 // XDP_STATISTICS, summed over the workers' sockets where each has its own count.
@@ -86,6 +87,7 @@ class XskQueue {
   uint32_t frames_ = 0;
   uint32_t frame_size_ = 0;
   bool zero_copy_ = false;
+  bool busy_poll_ = false;
   xsk_umem* umem_ = nullptr;
   std::unique_ptr<Rings> rings_;
   std::vector<std::unique_ptr<Socket>> sockets_;

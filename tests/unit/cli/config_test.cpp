@@ -76,6 +76,7 @@ uplinks = ["eth0", "wlan0"]
 workers = 3
 mode = "udp"
 aead = "sodium"
+busy_poll_us = 200
 mtu = 1400
 window = 65536
 heartbeat_ms = 500
@@ -101,6 +102,7 @@ policy = "backup"
   EXPECT_EQ(tunnel.workers, 3U);
   EXPECT_EQ(tunnel.mode, ReceiveMode::udp);
   EXPECT_EQ(tunnel.aead, crypto::AeadChoice::sodium);
+  EXPECT_EQ(tunnel.busy_poll_us, 200U);
   EXPECT_EQ(tunnel.mtu, 1400U);
   EXPECT_EQ(tunnel.window_bits, 16U);
   EXPECT_EQ(tunnel.heartbeat_ms, 500U);
@@ -129,6 +131,7 @@ TEST_F(ConfigTest, what_is_not_given_has_its_default) {
   EXPECT_EQ(loaded->tunnel.workers, 0U);
   EXPECT_EQ(loaded->tunnel.mode, ReceiveMode::automatic);
   EXPECT_EQ(loaded->tunnel.aead, crypto::AeadChoice::automatic);
+  EXPECT_EQ(loaded->tunnel.busy_poll_us, 0U);
   EXPECT_TRUE(loaded->tunnel.routes);
   EXPECT_EQ(loaded->tunnel.peers[0].policy, control::Policy::redundant);
   EXPECT_EQ(loaded->tunnel.peers[0].name, public_text(2).substr(0, 8));

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <random>
+
 namespace centipede::control {
 namespace {
 
@@ -112,6 +114,47 @@ TEST(AllowedIps, RandomTablesAgreeWithTheSlowWay) {
         longest = network.length;
       }
       ASSERT_EQ(table.lookup_v4(bytes), expected);
+    }
+  }
+}
+
+// Networks of every length that have most of their bits in common with one another, so that paths part everywhere.
+TEST(AllowedIps, NetworksThatPartAtEveryBitAgreeWithTheSlowWay) {
+  std::mt19937 random(8);
+  for (const bool v6 : {false, true}) {
+    const unsigned bits = v6 ? 128 : 32;
+    const auto address = [&](const std::vector<uint8_t>& bytes) {
+      return v6 ? IpAddress::v6(bytes.data()) : IpAddress::v4(bytes.data());
+    };
+    for (int round = 0; round < 100; ++round) {
+      std::vector<uint8_t> bytes(bits / 8, static_cast<uint8_t>(random()));
+      const auto flip = [&] {
+        const unsigned position = static_cast<unsigned>(random()) % bits;
+        bytes[position / 8] ^= static_cast<uint8_t>(1U << position % 8);
+      };
+      AllowedIps table;
+      std::vector<std::pair<Prefix, PeerId>> rows;
+      for (unsigned i = 0; i < 100; ++i) {
+        if (random() % 2 == 0) flip();
+        const Prefix network = Prefix{address(bytes), static_cast<unsigned>(random()) % (bits + 1)}.network();
+        if (table.insert(network, i % 30)) rows.emplace_back(network, i % 30);
+      }
+      for (PeerId removed = 0; removed < static_cast<PeerId>(round % 3); ++removed) {
+        table.remove(removed);
+        std::erase_if(rows, [&](const auto& row) { return row.second == removed; });
+      }
+      for (int probe = 0; probe < 100; ++probe) {
+        flip();
+        const IpAddress wanted = address(bytes);
+        std::optional<PeerId> expected;
+        unsigned longest = 0;
+        for (const auto& [network, peer] : rows) {
+          if (!network.contains(wanted) || (expected && network.length < longest)) continue;
+          expected = peer;
+          longest = network.length;
+        }
+        ASSERT_EQ(v6 ? table.lookup_v6(bytes.data()) : table.lookup_v4(bytes.data()), expected) << wanted.text();
+      }
     }
   }
 }

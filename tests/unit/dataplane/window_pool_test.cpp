@@ -50,6 +50,36 @@ TEST(WindowPool, neighbours_grow_together_again_in_whatever_order_they_come_back
   }
 }
 
+TEST(WindowPool, no_window_of_a_line_or_more_shares_a_cache_line_with_another) {
+  constexpr size_t lines = 64;
+  const auto memory = WindowMemory::reserve(lines * WindowPool::line_words);
+  ASSERT_TRUE(memory);
+  WindowPool pool(memory->words());
+  std::vector<std::shared_ptr<WindowRange>> ranges;
+  for (const uint32_t lanes : {3U, 1U, 2U}) {
+    ranges.push_back(pool.allocate(lanes, 2));  // smaller, as a peer with many lanes may get them
+    ranges.push_back(pool.allocate(lanes, 16));
+  }
+  std::vector<unsigned> writers(lines);
+  for (const auto& range : ranges) {
+    ASSERT_TRUE(range);
+    for (uint32_t lane = 0; range->words() >= WindowPool::line_words && lane < range->lanes(); ++lane) {
+      crypto::Window window = range->lane(lane);
+      for (uint64_t word = 0; word < window.words(); ++word)
+        EXPECT_EQ(window.commit((window.words() + word) * CP_WINDOW_WORD_BITS), crypto::WindowVerdict::fresh);
+      for (size_t line = 0; line < lines; ++line) {
+        const auto words = memory->words().subspan(line * WindowPool::line_words, WindowPool::line_words);
+        const bool written = std::ranges::any_of(words, [](uint64_t word) { return word != 0; });
+        if (written) ++writers[line];
+        std::ranges::fill(words, 0);
+      }
+    }
+  }
+  EXPECT_EQ(std::ranges::max(writers), 1U);
+  const auto whole = reinterpret_cast<uintptr_t>(memory->words().data());
+  EXPECT_EQ(whole % 64, 0U);
+}
+
 TEST(SessionTable, finds_every_session_and_no_other) {
   std::mt19937_64 random(9);
   for (const size_t count : {0U, 1U, 2U, 3U, 100U, 1000U}) {
