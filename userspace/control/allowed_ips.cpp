@@ -50,9 +50,45 @@ uint32_t AllowedIps::node_of(Trie& trie, const Key& prefix, unsigned length) {
   return at;
 }
 
-std::optional<PeerId> AllowedIps::longest_match(const Trie& trie, const Key& address, unsigned bits) {
+size_t AllowedIps::Hosts::row_of(const Key& address) const {
+  // Fibonacci hashing: neighbouring addresses spread, and the upper bits are the best ones.
+  const uint64_t mixed = (address.high ^ std::rotl(address.low, 32) * 0xff51afd7ed558ccd) * 0x9e3779b97f4a7c15;
+  size_t row = (mixed >> 32) & (rows_.size() - 1);
+  while (rows_[row].peer_plus_one != 0 && rows_[row].address != address)
+    row = (row + 1) & (rows_.size() - 1);
+  return row;
+}
+
+uint32_t AllowedIps::Hosts::peer_plus_one(const Key& address) const {
+  return rows_[row_of(address)].peer_plus_one;
+}
+
+bool AllowedIps::Hosts::insert(const Key& address, uint32_t peer_plus_one) {
+  Row& row = rows_[row_of(address)];
+  if (row.peer_plus_one != 0) return row.peer_plus_one == peer_plus_one;
+  row = {address, peer_plus_one};
+  if (++used_ * 2 > rows_.size()) resize(rows_.size() * 2);
+  return true;
+}
+
+void AllowedIps::Hosts::remove(uint32_t peer_plus_one) {
+  const auto its = [&](const Row& row) { return row.peer_plus_one == peer_plus_one; };
+  used_ -= static_cast<size_t>(std::ranges::count_if(rows_, its));
+  std::ranges::replace_if(rows_, its, Row{});
+  resize(std::bit_ceil(std::max<size_t>(used_, 1) * 2));  // also when it stays: gaps would hide what lies behind them
+}
+
+void AllowedIps::Hosts::resize(size_t rows) {
+  const std::vector<Row> before = std::exchange(rows_, std::vector<Row>(rows));
+  for (const Row& row : before)
+    if (row.peer_plus_one != 0) rows_[row_of(row.address)] = row;
+}
+
+std::optional<PeerId> AllowedIps::longest_match(const Family& family, const Key& address) {
+  if (const uint32_t host = family.hosts.peer_plus_one(address)) return host - 1;
+  const Trie& trie = family.networks;
   uint32_t best = trie[0].peer_plus_one;
-  for (uint32_t at = 0; trie[at].length < bits;) {
+  for (uint32_t at = 0;;) {
     at = trie[at].child[address.bit(trie[at].length)];
     if (at == 0 || address.bits_in_common(trie[at].prefix) < trie[at].length) break;
     if (trie[at].peer_plus_one != 0) best = trie[at].peer_plus_one;
@@ -67,8 +103,9 @@ bool AllowedIps::insert(const Prefix& network, PeerId peer) {
   const bool v4 = network.address.is_v4();
   const uint8_t* address = network.address.bytes().data();
   const Key prefix = (v4 ? v4_key(address) : v6_key(address)).first(network.length);
-  Trie& trie = v4 ? v4_ : v6_;
-  Node& node = trie[node_of(trie, prefix, network.length)];
+  Family& family = v4 ? v4_ : v6_;
+  if (network.length == bits) return family.hosts.insert(prefix, peer + 1);
+  Node& node = family.networks[node_of(family.networks, prefix, network.length)];
   if (node.peer_plus_one != 0 && node.peer_plus_one != peer + 1) return false;
   node.peer_plus_one = peer + 1;
   return true;
@@ -76,22 +113,23 @@ bool AllowedIps::insert(const Prefix& network, PeerId peer) {
 
 // Made anew from what is left, so that adding and removing peers does not grow the table.
 void AllowedIps::remove(PeerId peer) {
-  for (Trie* trie : {&v4_, &v6_}) {
+  for (Family* family : {&v4_, &v6_}) {
+    family->hosts.remove(peer + 1);
     Trie rest(1);
-    for (const Node& node : *trie) {
+    for (const Node& node : family->networks) {
       if (node.peer_plus_one == 0 || node.peer_plus_one == peer + 1) continue;
       rest[node_of(rest, node.prefix, node.length)].peer_plus_one = node.peer_plus_one;
     }
-    *trie = std::move(rest);
+    family->networks = std::move(rest);
   }
 }
 
 std::optional<PeerId> AllowedIps::lookup_v4(const uint8_t* address) const {
-  return longest_match(v4_, v4_key(address), 32);
+  return longest_match(v4_, v4_key(address));
 }
 
 std::optional<PeerId> AllowedIps::lookup_v6(const uint8_t* address) const {
-  return longest_match(v6_, v6_key(address), 128);
+  return longest_match(v6_, v6_key(address));
 }
 
 }  // namespace centipede::control

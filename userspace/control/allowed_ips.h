@@ -30,6 +30,8 @@ class AllowedIps {
     uint64_t high = 0;
     uint64_t low = 0;
 
+    bool operator==(const Key&) const = default;
+
     [[nodiscard]] unsigned bit(unsigned position) const;
     [[nodiscard]] unsigned bits_in_common(const Key& other) const;
     [[nodiscard]] Key first(unsigned bits) const;  // the others zero
@@ -43,15 +45,38 @@ class AllowedIps {
     uint8_t length = 0;          // of the prefix, in bits
   };
   using Trie = std::vector<Node>;
+  // Networks of a single address, which is what most peers have: found in one step however many there are, and before
+  // all others, since nothing is longer. Open addressing in a power of two of rows, at most half full.
+  class Hosts {
+   public:
+    [[nodiscard]] uint32_t peer_plus_one(const Key& address) const;  // 0: none
+    bool insert(const Key& address, uint32_t peer_plus_one);
+    void remove(uint32_t peer_plus_one);
+
+   private:
+    struct Row {
+      Key address;
+      uint32_t peer_plus_one = 0;  // 0: empty
+    };
+    [[nodiscard]] size_t row_of(const Key& address) const;  // its own, or the empty one where it belongs
+    void resize(size_t rows);
+
+    std::vector<Row> rows_ = std::vector<Row>(2);
+    size_t used_ = 0;
+  };
+  struct Family {
+    Hosts hosts;
+    Trie networks = Trie(1);
+  };
 
   [[nodiscard]] static Key v4_key(const uint8_t* address);
   [[nodiscard]] static Key v6_key(const uint8_t* address);
   // The index of the network's node, which is made where there is none.
   [[nodiscard]] static uint32_t node_of(Trie& trie, const Key& prefix, unsigned length);
-  [[nodiscard]] static std::optional<PeerId> longest_match(const Trie& trie, const Key& address, unsigned bits);
+  [[nodiscard]] static std::optional<PeerId> longest_match(const Family& family, const Key& address);
 
-  Trie v4_ = Trie(1);
-  Trie v6_ = Trie(1);
+  Family v4_;
+  Family v6_;
 };
 
 }  // namespace centipede::control

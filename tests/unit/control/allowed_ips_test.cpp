@@ -118,6 +118,37 @@ TEST(AllowedIps, RandomTablesAgreeWithTheSlowWay) {
   }
 }
 
+TEST(AllowedIps, ManyHostsOfBothFamiliesAreFoundBeforeTheNetworksAroundThem) {
+  AllowedIps table;
+  EXPECT_TRUE(table.insert(net("10.0.0.0/8"), 7));
+  EXPECT_TRUE(table.insert(net("fd00::/16"), 7));
+  std::array<uint8_t, 4> v4{10, 64, 0, 0};
+  std::array<uint8_t, 16> v6{0xfd};
+  constexpr PeerId first = 100;
+  constexpr PeerId hosts = 5000;
+  const auto aim = [&](PeerId host) {
+    for (const size_t byte : {0U, 1U})
+      v4[2 + byte] = v6[14 + byte] = static_cast<uint8_t>(host >> (8 - 8 * byte));
+  };
+  for (PeerId host = 0; host < hosts; ++host) {
+    aim(host);
+    EXPECT_TRUE(table.insert({IpAddress::v4(v4.data()), 32}, first + host));
+    EXPECT_TRUE(table.insert({IpAddress::v6(v6.data()), 128}, first + host));
+    EXPECT_FALSE(table.insert({IpAddress::v6(v6.data()), 128}, first + host + 1));
+  }
+  for (const PeerId removed : {PeerId{0}, PeerId{2500}, hosts - 1})
+    table.remove(first + removed);
+  for (PeerId host = 0; host < hosts + 100; ++host) {
+    aim(host);
+    const bool there = host < hosts && host != 0 && host != 2500 && host != hosts - 1;
+    ASSERT_EQ(table.lookup_v4(v4.data()), there ? first + host : 7U) << host;
+    ASSERT_EQ(table.lookup_v6(v6.data()), there ? first + host : 7U) << host;
+  }
+  table.remove(7);
+  aim(hosts);
+  EXPECT_EQ(table.lookup_v4(v4.data()), std::nullopt);
+}
+
 // Networks of every length that have most of their bits in common with one another, so that paths part everywhere.
 TEST(AllowedIps, NetworksThatPartAtEveryBitAgreeWithTheSlowWay) {
   std::mt19937 random(8);
