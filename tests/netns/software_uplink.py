@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""Devices of software alone hand over packets in trains: mode auto takes them through UDP sockets and carries
-TCP in bulk; mode xdp says no where the driver does, and what to do then."""
+"""Devices of software hand over packets in trains: mode auto takes them through UDP sockets, and TCP flows in bulk; mode
+xdp is refused where there is no native XDP, and says what to do."""
 
 import sys
 
