@@ -71,13 +71,18 @@ static inline __u32 cp_first_worker(__u64 sid)
 /* Map `sessions`: hash, key __u64 sid (host order). A receiving session. */
 struct cp_session {
 	__u32 peer;         /* number of the peer, for people who dump the map */
-	__u32 first_word;   /* index into windows of lane 0's first word */
+	__u32 first_word;   /* index into windows of lane 0's first word, or CP_NO_WINDOWS */
 	__u32 lanes;        /* data lanes 0..lanes-1 have windows, one behind the other */
 	__u32 words;        /* words of one lane's window, a power of two */
 	__u32 first_worker; /* cp_first_worker(sid) */
-	__u32 counter_slot; /* session_counters key = counter_slot * CP_MAX_UPLINKS + row of the uplink */
+	__u32 counter_slot; /* session_counters key = counter_slot * CP_MAX_UPLINKS + row of the uplink, or
+			       CP_NO_COUNTERS */
 };
 CP_ABI_ASSERT(sizeof(struct cp_session) == 24, "cp_session is 24 bytes");
+/* Beyond the end of these maps, so that nothing is found there: every packet is steered, and none counted by session.
+ */
+#define CP_NO_WINDOWS  0x80000000U
+#define CP_NO_COUNTERS 0x0fffffffU
 
 /*
  * Map `windows`: memory-mapped array of these. The first half of the 64-bit word in memory is the bitmap, the second

@@ -297,6 +297,24 @@ TEST_F(VerdictTest, a_full_session_map_is_an_error_and_its_packets_pass) {
   EXPECT_TRUE(program->put_session(id, session));
 }
 
+// What a session gets that comes when `windows` and `session_counters` are full.
+TEST_F(VerdictTest, a_session_without_windows_and_counters_is_steered_and_its_copies_too) {
+  const cp_session session{.peer = 9,
+                           .first_word = CP_NO_WINDOWS,
+                           .lanes = CP_MAX_WORKERS,
+                           .words = 1U << 15,
+                           .first_worker = 0,
+                           .counter_slot = CP_NO_COUNTERS};
+  ASSERT_TRUE(program->put_session(1, session));
+  for (const uint64_t counter : {0ULL, 0ULL, CP_COUNTER_LIMIT - 1}) {
+    for (const uint8_t lane : {uint8_t{0}, uint8_t{CP_MAX_WORKERS - 1}}) {
+      // There is no socket in this test; whoever gets as far as that is fresh.
+      expect("session without windows", data_frame(lane, counter, 1), XDP_PASS, CP_VERDICT_NO_SOCKET);
+    }
+  }
+  expect("lane beyond its own", data_frame(CP_MAX_WORKERS, 0, 1), XDP_DROP, CP_VERDICT_BAD_LANE);
+}
+
 TEST_F(VerdictTest, a_session_that_lies_about_its_window_is_harmless) {
   const cp_session session{.peer = 1,
                            .first_word = 0xfffffff0,

@@ -136,7 +136,8 @@ bool Party::receive(const Datagram& datagram, Now now) {
 }
 
 void Party::send_data(Now now) {
-  for (const auto& peer : forwarding_.peers) {
+  for (size_t id = 0; id < forwarding_.peers.size(); ++id) {
+    const auto& peer = forwarding_.peers[id];
     const auto bytes = traffic_->seal(*peer, static_cast<uint32_t>(1 - index_), *randomness_, now.monotonic);
     if (bytes.empty()) continue;
     for (const control::DataPath& path : peer->send_paths)
@@ -205,8 +206,9 @@ void Party::send(const control::Route& route, std::vector<uint8_t> bytes) {
 
 void Party::check_forwarding() {
   promise(receivable_.size() <= session_limit, "there are at most five sessions");
-  promise(receivable_.size() == forwarding_.sessions.size(), "forwarding has the sessions that were announced");
-  for (const auto& peer : forwarding_.peers) {
+  promise(receivable_.size() == controller_->sessions().size(), "the controller has the sessions that were announced");
+  for (size_t id = 0; id < forwarding_.peers.size(); ++id) {
+    const auto& peer = forwarding_.peers[id];
     promise(peer->paths.size() <= path_limit, "there are at most sixteen paths");
     for (const control::DataPath& path : peer->paths) {
       const auto uplink = uplinks_.find(path.uplink);

@@ -134,10 +134,10 @@ void SimNetwork::on_action(Host& host, const control::Action& action) {
     note(name(host) + ": " + event->text);
   } else {
     host.forwarding = host.controller->forwarding();
-    if (host.receivable.size() != host.forwarding.sessions.size())
+    if (host.receivable.size() != host.controller->sessions().size())
       violation(name(host) + " lost count of its sessions");
-    for (const auto& peer : host.forwarding.peers)
-      if (peer != nullptr) check(host, *peer);
+    for (size_t id = 0; id < host.forwarding.peers.size(); ++id)
+      if (const auto& peer = host.forwarding.peers[id]) check(host, *peer);
   }
 }
 

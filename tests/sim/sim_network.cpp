@@ -160,8 +160,7 @@ void SimNetwork::send_data(uint32_t from, uint32_t to) {
 
 const control::PeerForwarding* SimNetwork::peer(uint32_t host, uint32_t peer) const {
   const auto id = hosts_[host].peer_ids.find(peer);
-  if (id == hosts_[host].peer_ids.end() || id->second >= hosts_[host].forwarding.peers.size()) return nullptr;
-  return hosts_[host].forwarding.peers[id->second].get();
+  return id == hosts_[host].peer_ids.end() ? nullptr : hosts_[host].forwarding.peers.find(id->second);
 }
 
 bool SimNetwork::agreed(uint32_t a, uint32_t b) const {

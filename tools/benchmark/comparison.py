@@ -4,7 +4,8 @@ from . import chart, contenders, report
 from .measures import COMPARED, FIGURES
 from .session import Row
 
-CHARTED = ("tcp-1", "tcp-both", "udp-64", "udp-1400", "rtt-idle", "rtt-load", "cpu", "memory")
+CHARTED = ("tcp-1", "tcp-both", "udp-64", "udp-1400", "rtt-steady", "rtt-load", "cpu", "memory")
+OF_PROCESSES = ("idle", "memory")  # there is none without a tunnel
 
 
 def rows(files):
@@ -15,7 +16,7 @@ def rows(files):
         if names.count(name) > 1:
             raise contenders.BenchError(f"two contenders are called '{name}'")
     return [Row(contender.name, contender,
-                tuple(name for name in COMPARED if name != "memory" or contender.name != contenders.RAW))
+                tuple(name for name in COMPARED if name not in OF_PROCESSES or contender.name != contenders.RAW))
             for contender in found]
 
 

@@ -50,7 +50,8 @@ def rows(_):
             add("delay", delay, mode, centipede("", mode, 2), "rtt-idle", "tcp-1", emulated=True, delay_ms=delay)
     for wire, emulated in (("veth", False), ("emulator", True)):
         add("wire", wire, "no tunnel", contenders.raw(), "rtt-idle", "tcp-1", emulated=emulated)
-        add("wire", wire, "udp", centipede("", "udp"), "rtt-idle", "tcp-1", emulated=emulated)
+        for mode in MODES:
+            add("wire", wire, mode, centipede("", mode), "rtt-idle", "tcp-1", emulated=emulated)
     return found
 
 

@@ -9,6 +9,7 @@ import os
 import re
 import statistics
 import subprocess
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,12 +51,14 @@ FIGURES = {
     "tcp-4": Figure("TCP, 4 streams", "Gbit/s", "4 streams"),
     "tcp-both": Figure("TCP, both directions at once, sum", "Gbit/s", "both directions"),
     **{name: figure for size in CURVE_SIZES for name, figure in udp_figures(size).items()},
-    "rtt-idle": Figure("round trip, idle", "µs", "idle"),
-    "rtt-idle-p99": Figure("round trip, idle, 99th percentile", "µs", "p99", ratio=False),
+    "rtt-steady": Figure("round trip, steady", "µs", "steady"),
+    "rtt-idle": Figure("round trip, every 5 ms", "µs", "every 5 ms"),
+    "rtt-idle-p99": Figure("round trip, every 5 ms, 99th percentile", "µs", "p99", ratio=False),
     "rtt-silence": Figure("round trip after a second of silence", "µs", "after silence"),
     "rtt-load": Figure("round trip beside a TCP stream", "µs", "under load"),
     "rtt-load-p99": Figure("round trip beside a TCP stream, 99th percentile", "µs", "p99", ratio=False),
     "cpu": Figure("processor time", "s/GB", "processor s/GB"),
+    "idle": Figure("processor use of an idle tunnel", "% of a core", "idle %", ratio=False),
     "memory": Figure("resident memory", "MiB", "memory MiB"),
     "start": Figure("start to first packet", "s", "start s", ratio=False),
 }
@@ -145,9 +148,10 @@ def udp(size):
 
 
 def round_trips(bed, contender, count, interval):
-    """In microseconds, in the order of their departure; those that came back."""
-    text = bed.run("laptop", "sh", "-c", f"ping -n -c {count} -i {interval} -W 2 {contender.address} || test $? = 1",
-                   timeout=count * interval + 30)
+    """In microseconds, in the order of their departure; those that came back. Interval 0: each as the last is back."""
+    pace = f"-i {interval}" if interval else "-A"
+    text = bed.run("laptop", "sh", "-c", f"ping -n -c {count} {pace} -W 2 {contender.address} || test $? = 1",
+                   timeout=count * max(interval, 0.005) + 30)
     times = [float(value) * 1000 for value in re.findall(r"time=([\d.]+) ms", text)]
     if not times:
         raise BenchError("no ping came back")
@@ -158,6 +162,10 @@ def percentile(values, share):
     """The smallest value that at least this share of them does not exceed."""
     ordered = sorted(values)
     return ordered[max(0, -int(-share * len(ordered) // 1) - 1)]
+
+
+def rtt_steady(bed, contender, _):
+    return {"rtt-steady": statistics.mean(round_trips(bed, contender, 2000, 0))}
 
 
 def rtt_idle(bed, contender, _):
@@ -181,6 +189,22 @@ def rtt_under_load(bed, contender, settings):
     return {"rtt-load": statistics.median(times), "rtt-load-p99": percentile(times, 0.99)}
 
 
+def processor_seconds(pid):
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def idle(bed, _, settings):
+    """Of the end that needs more, while nothing is sent through the tunnel."""
+    def used():
+        return [sum(map(processor_seconds, bed.processes(host))) for host in HOSTS]
+
+    seconds = settings.silences
+    before = used()
+    time.sleep(seconds)
+    return {"idle": max(now - was for now, was in zip(used(), before)) / seconds * 100}
+
+
 def resident_kib(pid):
     found = re.search(r"^VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(encoding="utf-8"), re.MULTILINE)
     return int(found[1]) if found else 0
@@ -192,8 +216,9 @@ def memory(bed, _, __):
 
 
 Measure = Callable[..., dict[str, float]]
-# In this order: memory last, when the traffic has been.
+# In this order: memory last, when the traffic has been, and the idle tunnel after it as well.
 MEASURES: dict[str, Measure] = {
+    "rtt-steady": rtt_steady,
     "rtt-idle": rtt_idle,
     "rtt-silence": rtt_after_silence,
     "rtt-load": rtt_under_load,
@@ -201,7 +226,8 @@ MEASURES: dict[str, Measure] = {
     "tcp-4": tcp_four_streams,
     "tcp-both": tcp_both_directions,
     **{f"udp-{size}": udp(size) for size in CURVE_SIZES},
+    "idle": idle,
     "memory": memory,
 }
 COMPARED = [name for name in MEASURES if not name.startswith("udp-")]
-COMPARED[-1:-1] = [f"udp-{size}" for size in COMPARED_SIZES]
+COMPARED[-2:-2] = [f"udp-{size}" for size in COMPARED_SIZES]

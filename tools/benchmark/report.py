@@ -13,8 +13,8 @@ TABLES = {
     "TCP, Gbit/s": ("tcp-1", "tcp-4", "tcp-both"),
     "UDP, thousand packets a second": tuple(name for size in COMPARED_SIZES
                                             for name in (f"udp-{size}", f"udp-{size}-loss")),
-    "Round trip, µs": ("rtt-idle", "rtt-idle-p99", "rtt-silence", "rtt-load", "rtt-load-p99"),
-    "Cost": ("cpu", "memory"),
+    "Round trip, µs": ("rtt-steady", "rtt-idle", "rtt-idle-p99", "rtt-silence", "rtt-load", "rtt-load-p99"),
+    "Cost": ("cpu", "idle", "memory"),
 }
 BASELINES = {"× raw": RAW, "× wg-go": WIREGUARD_GO}
 

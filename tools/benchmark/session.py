@@ -48,8 +48,8 @@ def chosen(rows, only):
 
 def estimate(rows, rounds, settings):
     """Seconds that the run will take, roughly."""
-    cost = {"rtt-silence": settings.silences, "rtt-load": settings.seconds + 1.2, "rtt-idle": 1.2, "memory": 0,
-            "start": 0}
+    cost = {"rtt-silence": settings.silences, "rtt-load": settings.seconds + 1.2, "rtt-steady": 0.5,
+            "rtt-idle": 1.2, "idle": settings.silences, "memory": 0, "start": 0}
     return rounds * sum(1.5 + sum(cost.get(name, settings.seconds + 0.3) for name in row.measures) for row in rows)
 
 

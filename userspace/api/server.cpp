@@ -23,13 +23,14 @@ constexpr size_t head_bytes = size_t{32} * 1024;
 using httplib::Request;
 using httplib::Response;
 
-void answer(Response& response, const nlohmann::json& body, int status = 200) {
+void answer(Response& response, const std::string& json, int status = 200) {
   response.status = status;
-  response.set_content(body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n", "application/json");
+  response.set_content(json + "\n", "application/json");
 }
 
 void refuse(Response& response, int status, const std::string& why) {
-  answer(response, {{"error", why}}, status);
+  const nlohmann::json body{{"error", why}};
+  answer(response, body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace), status);
 }
 
 const char* reason_of(int status) {
@@ -64,7 +65,7 @@ std::optional<std::string> uplink_name(const Request& request, Response& respons
 }
 
 void answer_outcome(Response& response, const Result<void>& outcome) {
-  if (outcome) return answer(response, nlohmann::json::object());
+  if (outcome) return answer(response, "{}");
   refuse(response, outcome.error().code == ENOENT || outcome.error().code == ENODEV ? 404 : 409, outcome.error().text);
 }
 
@@ -129,7 +130,7 @@ void Server::Impl::add_routes() {
   });
   Post("/v1/stop", [this](const Request&, Response& response) {
     control_.stop();
-    answer(response, nlohmann::json::object());
+    answer(response, "{}");
   });
   set_error_handler(HandlerWithResponse([](const Request&, Response& response) {
     if (!response.body.empty()) return HandlerResponse::Unhandled;

@@ -67,6 +67,10 @@ json path_json(const control::PathStatus& path) {
           {"only_here", path.only_here}};
 }
 
+std::string text_of(const json& value) {
+  return value.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
 json peer_json(const control::PeerStatus& peer) {
   json paths = json::array();
   for (const auto& path : peer.paths)
@@ -284,27 +288,31 @@ const char* state_name(control::PathState state) {
   return index < state_names.size() ? state_names[index] : "unknown";
 }
 
-json to_json(const TunnelStatus& status) {
+std::string to_json(const TunnelStatus& status) {
   json uplinks = json::array();
   for (const auto& uplink : status.uplinks)
     uplinks.push_back(uplink_json(uplink));
-  json peers = json::array();
-  for (const auto& peer : status.peers)
-    peers.push_back(peer_json(peer));
   json workers = json::array();
   for (const auto& worker : status.workers)
     workers.push_back(counters_json(worker, worker_counters));
-  return {{"name", status.name},
-          {"public_key", status.public_key.base64()},
-          {"listen_port", status.listen_port},
-          {"addresses", texts_json(status.addresses)},
-          {"mtu", status.mtu},
-          {"aead", status.aead},
-          {"uplinks", std::move(uplinks)},
-          {"peers", std::move(peers)},
-          {"control", counters_json(status.control, control_counters)},
-          {"total", counters_json(status.total, worker_counters)},
-          {"workers", std::move(workers)}};
+  const json all_but_peers{{"name", status.name},
+                           {"public_key", status.public_key.base64()},
+                           {"listen_port", status.listen_port},
+                           {"addresses", texts_json(status.addresses)},
+                           {"mtu", status.mtu},
+                           {"aead", status.aead},
+                           {"uplinks", std::move(uplinks)},
+                           {"control", counters_json(status.control, control_counters)},
+                           {"total", counters_json(status.total, worker_counters)},
+                           {"workers", std::move(workers)}};
+  std::string text = text_of(all_but_peers);
+  // Peer by peer: a tree of ten thousand takes tens of megabytes, and each thread that makes one keeps them.
+  text.back() = ',';
+  text += R"("peers":[)";
+  const char* separator = "";
+  for (const control::PeerStatus& peer : status.peers)
+    text += std::exchange(separator, ",") + text_of(peer_json(peer));
+  return text + "]}";
 }
 
 Result<TunnelStatus> status_from_json(std::string_view text) {

@@ -20,7 +20,7 @@
 // Threading: pure functions. Errors of reading name the key; input may be anything.
 #pragma once
 
-#include <nlohmann/json_fwd.hpp>
+#include <string>
 #include <string_view>
 
 #include "base/result.h"
@@ -28,7 +28,7 @@
 
 namespace centipede::api {
 
-[[nodiscard]] nlohmann::json to_json(const TunnelStatus& status);
+[[nodiscard]] std::string to_json(const TunnelStatus& status);
 [[nodiscard]] Result<TunnelStatus> status_from_json(std::string_view text);
 
 [[nodiscard]] const char* policy_name(control::Policy policy);

@@ -1,3 +1,4 @@
+#include <malloc.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -71,6 +72,14 @@ int add_live(Host& host, const TunnelNames& names, std::vector<std::string> upli
   return code;
 }
 
+// What is as large as a status of many peers goes back to the kernel when it is freed. By default a thread keeps for
+// itself what it has once freed of a size, and the API has several of them.
+void keep_no_large_blocks() {
+#ifdef M_MMAP_THRESHOLD
+  (void)mallopt(M_MMAP_THRESHOLD, 256 << 10);
+#endif
+}
+
 int run_tunnel(Host& host, TunnelConfig config) {
   auto signals = StopSignals::install();
   if (!signals) return complain(host, failed, signals.error().text);
@@ -127,6 +136,7 @@ int attach(Host& host, const AttachOptions& options) {
   }
   start_log(options.verbose);
   host.protect_memory();
+  keep_no_large_blocks();
   const api::Client client(api::socket_path(host.runtime_directory, names.interface));
   const auto deadline = Clock::now() + start_patience;
   while (true) {

@@ -14,7 +14,7 @@
 namespace centipede::cli {
 namespace {
 
-constexpr size_t file_limit = size_t{1} << 20;
+constexpr size_t file_limit = size_t{16} << 20;  // tens of thousands of peers
 constexpr std::array<std::string_view, 14> interface_keys{
     "private_key", "private_key_file", "address", "listen_port", "uplinks",      "workers",       "mode",
     "aead",        "busy_poll_us",     "mtu",     "window",      "heartbeat_ms", "rekey_seconds", "routes"};

@@ -1,6 +1,7 @@
 // The configuration file of a tunnel, /etc/centipede/<interface>.toml, read and checked into a TunnelConfig.
 //
-//   [interface]  private_key | private_key_file, address [], listen_port, uplinks [], workers, mode, aead, busy_poll_us,
+//   [interface]  private_key | private_key_file, address [], listen_port, uplinks [], workers, mode, aead,
+//   busy_poll_us,
 //                mtu, window (packets, a power of two), heartbeat_ms, rekey_seconds, routes
 //   [[peer]]     name, public_key, preshared_key | preshared_key_file, allowed_ips [], endpoints [], policy
 //
@@ -28,7 +29,7 @@ struct LoadedConfig {
   std::vector<std::string> warnings;
 };
 
-// The interface's name is the file's name without ".toml"; files above 1 MiB are refused.
+// The interface's name is the file's name without ".toml"; files above 16 MiB are refused.
 Result<LoadedConfig> load_config(const std::string& path, const Resolver& resolver = resolve_host);
 // The same for a text at hand; `path` names it in messages, gives the interface's name and the folder of key files.
 Result<LoadedConfig> parse_config(std::string_view text, const std::string& path, const Resolver& resolver);

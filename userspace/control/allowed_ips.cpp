@@ -1,83 +1,135 @@
 #include "control/allowed_ips.h"
 
-namespace centipede::control {
-namespace {
+#include <algorithm>
+#include <bit>
+#include <utility>
 
-unsigned bit_of(const uint8_t* address, unsigned position) {
-  return (address[position / 8] >> (7 - position % 8)) & 1U;
+namespace centipede::control {
+
+unsigned AllowedIps::Key::bit(unsigned position) const {
+  return static_cast<unsigned>((position < 64 ? high : low) >> (63 - position % 64)) & 1U;
 }
 
-template <class Node>
-std::optional<PeerId> longest_match(const std::vector<Node>& trie, const uint8_t* address, unsigned bits) {
-  uint32_t best = trie[0].peer_plus_one;
+unsigned AllowedIps::Key::bits_in_common(const Key& other) const {
+  if (high != other.high) return static_cast<unsigned>(std::countl_zero(high ^ other.high));
+  return 64U + static_cast<unsigned>(std::countl_zero(low ^ other.low));
+}
+
+AllowedIps::Key AllowedIps::Key::first(unsigned bits) const {
+  if (bits <= 64) return {bits == 0 ? 0 : high >> (64 - bits) << (64 - bits), 0};
+  return {high, low >> (128 - bits) << (128 - bits)};
+}
+
+AllowedIps::Key AllowedIps::v4_key(const uint8_t* address) {
+  return {uint64_t{load_be<uint32_t>(address)} << 32, 0};
+}
+
+AllowedIps::Key AllowedIps::v6_key(const uint8_t* address) {
+  return {load_be<uint64_t>(address), load_be<uint64_t>(address + 8)};
+}
+
+uint32_t AllowedIps::node_of(Trie& trie, const Key& prefix, unsigned length) {
   uint32_t at = 0;
-  for (unsigned position = 0; position < bits; ++position) {
-    at = trie[at].child[bit_of(address, position)];
-    if (at == 0) break;
+  // The bits that lead to `at` are the first ones of the network.
+  while (trie[at].length != length) {
+    const unsigned side = prefix.bit(trie[at].length);
+    const uint32_t next = trie[at].child[side];
+    const unsigned common =
+        next == 0 ? length : std::min({prefix.bits_in_common(trie[next].prefix), length, unsigned{trie[next].length}});
+    if (next != 0 && common == trie[next].length) {
+      at = next;
+      continue;
+    }
+    // Nothing beyond here, or the ways part before the next node: a node where the common bits end.
+    Node added{.prefix = prefix.first(common), .length = static_cast<uint8_t>(common)};
+    if (next != 0) added.child[trie[next].prefix.bit(common)] = next;
+    trie[at].child[side] = static_cast<uint32_t>(trie.size());
+    at = trie[at].child[side];
+    trie.push_back(added);
+  }
+  return at;
+}
+
+size_t AllowedIps::Hosts::row_of(const Key& address) const {
+  // Fibonacci hashing: neighbouring addresses spread, and the upper bits are the best ones.
+  const uint64_t mixed = (address.high ^ std::rotl(address.low, 32) * 0xff51afd7ed558ccd) * 0x9e3779b97f4a7c15;
+  size_t row = (mixed >> 32) & (rows_.size() - 1);
+  while (rows_[row].peer_plus_one != 0 && rows_[row].address != address)
+    row = (row + 1) & (rows_.size() - 1);
+  return row;
+}
+
+uint32_t AllowedIps::Hosts::peer_plus_one(const Key& address) const {
+  return rows_[row_of(address)].peer_plus_one;
+}
+
+bool AllowedIps::Hosts::insert(const Key& address, uint32_t peer_plus_one) {
+  Row& row = rows_[row_of(address)];
+  if (row.peer_plus_one != 0) return row.peer_plus_one == peer_plus_one;
+  row = {address, peer_plus_one};
+  if (++used_ * 2 > rows_.size()) resize(rows_.size() * 2);
+  return true;
+}
+
+void AllowedIps::Hosts::remove(uint32_t peer_plus_one) {
+  const auto its = [&](const Row& row) { return row.peer_plus_one == peer_plus_one; };
+  used_ -= static_cast<size_t>(std::ranges::count_if(rows_, its));
+  std::ranges::replace_if(rows_, its, Row{});
+  resize(std::bit_ceil(std::max<size_t>(used_, 1) * 2));  // also when it stays: gaps would hide what lies behind them
+}
+
+void AllowedIps::Hosts::resize(size_t rows) {
+  const std::vector<Row> before = std::exchange(rows_, std::vector<Row>(rows));
+  for (const Row& row : before)
+    if (row.peer_plus_one != 0) rows_[row_of(row.address)] = row;
+}
+
+std::optional<PeerId> AllowedIps::longest_match(const Family& family, const Key& address) {
+  if (const uint32_t host = family.hosts.peer_plus_one(address)) return host - 1;
+  const Trie& trie = family.networks;
+  uint32_t best = trie[0].peer_plus_one;
+  for (uint32_t at = 0;;) {
+    at = trie[at].child[address.bit(trie[at].length)];
+    if (at == 0 || address.bits_in_common(trie[at].prefix) < trie[at].length) break;
     if (trie[at].peer_plus_one != 0) best = trie[at].peer_plus_one;
   }
   if (best == 0) return std::nullopt;
   return best - 1;
 }
 
-// Copies what still leads to a network, so that adding and removing peers does not grow the table. Returns the copy's
-// index, 0 for a branch that is empty (the root's own copy is always index 0). Depth is at most 128.
-template <class Node>
-uint32_t copy_without(const std::vector<Node>& from, uint32_t index, uint32_t removed_plus_one, std::vector<Node>& to) {
-  const auto copy = static_cast<uint32_t>(to.size());
-  to.emplace_back();
-  uint32_t kept = from[index].peer_plus_one;
-  if (kept == removed_plus_one) kept = 0;
-  to[copy].peer_plus_one = kept;
-  bool used = kept != 0;
-  for (unsigned side = 0; side < 2; ++side) {
-    if (from[index].child[side] == 0) continue;
-    const uint32_t child = copy_without(from, from[index].child[side], removed_plus_one, to);
-    to[copy].child[side] = child;
-    used = used || child != 0;
-  }
-  if (used || copy == 0) return copy;
-  to.pop_back();
-  return 0;
-}
-
-}  // namespace
-
 bool AllowedIps::insert(const Prefix& network, PeerId peer) {
   const unsigned bits = network.address.bits();
   if (bits == 0 || network.length > bits) return false;
-  std::vector<Node>& trie = network.address.is_v4() ? v4_ : v6_;
+  const bool v4 = network.address.is_v4();
   const uint8_t* address = network.address.bytes().data();
-  uint32_t at = 0;
-  for (unsigned position = 0; position < network.length; ++position) {
-    const unsigned side = bit_of(address, position);
-    if (trie[at].child[side] == 0) {
-      const auto added = static_cast<uint32_t>(trie.size());
-      trie.emplace_back();
-      trie[at].child[side] = added;
-    }
-    at = trie[at].child[side];
-  }
-  if (trie[at].peer_plus_one != 0 && trie[at].peer_plus_one != peer + 1) return false;
-  trie[at].peer_plus_one = peer + 1;
+  const Key prefix = (v4 ? v4_key(address) : v6_key(address)).first(network.length);
+  Family& family = v4 ? v4_ : v6_;
+  if (network.length == bits) return family.hosts.insert(prefix, peer + 1);
+  Node& node = family.networks[node_of(family.networks, prefix, network.length)];
+  if (node.peer_plus_one != 0 && node.peer_plus_one != peer + 1) return false;
+  node.peer_plus_one = peer + 1;
   return true;
 }
 
+// Made anew from what is left, so that adding and removing peers does not grow the table.
 void AllowedIps::remove(PeerId peer) {
-  for (std::vector<Node>* trie : {&v4_, &v6_}) {
-    std::vector<Node> rest;
-    rest.reserve(trie->size());
-    copy_without(*trie, 0, peer + 1, rest);
-    *trie = std::move(rest);
+  for (Family* family : {&v4_, &v6_}) {
+    family->hosts.remove(peer + 1);
+    Trie rest(1);
+    for (const Node& node : family->networks) {
+      if (node.peer_plus_one == 0 || node.peer_plus_one == peer + 1) continue;
+      rest[node_of(rest, node.prefix, node.length)].peer_plus_one = node.peer_plus_one;
+    }
+    family->networks = std::move(rest);
   }
 }
 
 std::optional<PeerId> AllowedIps::lookup_v4(const uint8_t* address) const {
-  return longest_match(v4_, address, 32);
+  return longest_match(v4_, v4_key(address));
 }
 
 std::optional<PeerId> AllowedIps::lookup_v6(const uint8_t* address) const {
-  return longest_match(v6_, address, 128);
+  return longest_match(v6_, v6_key(address));
 }
 
 }  // namespace centipede::control

@@ -1,10 +1,10 @@
 // What we answered to one peer's initiations: the newest timestamp accepted, and the response, kept for the copies of
 // the same initiation that arrive over other paths. Copies differ in mac2 only; each (source, destination) pair is
-// answered once, eight at most. Threading: plain value.
+// answered once, eight at most. Memory for an answer is there from the first one on. Threading: plain value.
 #pragma once
 
 #include <cstring>
-#include <optional>
+#include <memory>
 #include <vector>
 
 #include "control/controller.h"
@@ -33,13 +33,15 @@ class Answers {
   [[nodiscard]] bool within_rate(Instant now) const { return rate_.available(now); }
   void accept(uint64_t timestamp_ns, Instant now) {
     (void)rate_.take(now);
-    accepted_.emplace();
+    accepted_ = std::make_unique<AcceptedInitiation>();
     accepted_->timestamp_ns = timestamp_ns;
     newest_timestamp_ns_ = timestamp_ns;
   }
   // A genuine call above the rate: not answered, but it makes all older ones stale. Somebody who recorded many calls
   // could otherwise spend them one after the other, and the rate with them.
   void overtake(uint64_t timestamp_ns) { newest_timestamp_ns_ = timestamp_ns; }
+  // The response; the timestamp stays.
+  void forget() { accepted_.reset(); }
   void remember(ConstBytes initiation, const crypto::ResponseBytes& response, wire::SessionId sid, const Route& at) {
     std::memcpy(accepted_->initiation.data(), initiation.data(), before_mac2);
     accepted_->response = response;
@@ -67,7 +69,7 @@ class Answers {
   static constexpr size_t before_mac2 = AcceptedInitiation::before_mac2;
   static constexpr size_t remembered_pairs = 8;
   uint64_t newest_timestamp_ns_;
-  std::optional<AcceptedInitiation> accepted_;
+  std::unique_ptr<AcceptedInitiation> accepted_;
   TokenBucket rate_{milliseconds(200), 5};
 };
 

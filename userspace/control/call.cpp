@@ -113,7 +113,7 @@ void Call::drop_oldest(Context& context, bool keep_sid) {
   const wire::SessionId sid = attempts_.front().initiator.sid();
   if (!keep_sid) context.release_sid(sid);
   context.actions.emplace_back(CallEnded{sid});
-  attempts_.pop_front();
+  attempts_.erase(attempts_.begin());
 }
 
 void Call::expire(Context& context, Instant now) {

@@ -16,7 +16,6 @@
 // calls do. Threading: one thread. Secrets are wiped with the attempt.
 #pragma once
 
-#include <deque>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -71,7 +70,7 @@ class Call {
   void drop_oldest(Context& context, bool keep_sid);
 
   const Timing& timing_;
-  std::deque<Attempt> attempts_;  // oldest first
+  std::vector<Attempt> attempts_;  // oldest first
   Instant next_at_;
   std::optional<Instant> last_at_;
   Duration backoff_;

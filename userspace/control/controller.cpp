@@ -28,10 +28,15 @@ class Controller::Impl {
   void close(Now now);
   std::vector<Action> take_actions();
   Forwarding forwarding();
+  std::vector<ReceiveSession> sessions() const;
   std::vector<PeerStatus> status(Now now) const;
   [[nodiscard]] Instant next_deadline() const { return deadlines_.next(); }
   [[nodiscard]] const ShieldSecrets& shield() const { return gate_.secrets(); }
   Timestamps timestamps() const;
+  [[nodiscard]] uint64_t sent_limit_ns() const {
+    // What an earlier process reserved stays reserved until we have sent something ourselves.
+    return std::max(settings_.timestamp_floor_ns, context_.timestamp_limit_ns);
+  }
   [[nodiscard]] const ControlCounters& counters() const { return context_.counters; }
 
  private:
@@ -44,6 +49,7 @@ class Controller::Impl {
   [[nodiscard]] Route complete(Route at) const;
   void uplinks_changed(bool gained, Now now);
   void settle(PeerId id);
+  [[nodiscard]] AllowedIps& routes();
 
   Settings settings_;
   std::unique_ptr<crypto::AeadProvider> aead_;
@@ -51,16 +57,15 @@ class Controller::Impl {
   Gate gate_;
   std::vector<std::unique_ptr<Peer>> peers_;  // by PeerId; null: removed
   std::map<crypto::PublicKeyBytes, PeerId> by_key_;
-  AllowedIps routes_;
+  std::shared_ptr<AllowedIps> routes_ = std::make_shared<AllowedIps>();
+  bool routes_published_ = false;
   Deadlines deadlines_;
   bool closed_ = false;
 
   // What the workers were given last; only what changed is made anew.
   bool forwarding_changed_ = false;
   std::set<PeerId> stale_;
-  std::shared_ptr<const AllowedIps> published_routes_ = std::make_shared<const AllowedIps>();
-  bool routes_changed_ = false;
-  std::vector<std::shared_ptr<const PeerForwarding>> published_;
+  PeerTable published_;
 };
 
 Result<PeerId> Controller::Impl::add_peer(PeerSettings settings, Now now) {
@@ -71,13 +76,12 @@ Result<PeerId> Controller::Impl::add_peer(PeerSettings settings, Now now) {
   if (by_key_.contains(settings.public_key.bytes())) return fail(who + ": another peer has this public key");
   const auto id = static_cast<PeerId>(peers_.size());
   for (const Prefix& network : settings.allowed_ips) {
-    if (routes_.insert(network, id)) continue;
-    routes_.remove(id);
+    if (routes().insert(network, id)) continue;
+    routes().remove(id);
     return fail(who + ": another peer has the network " + network.text());
   }
   if (settings.name.empty()) settings.name = settings.public_key.base64();
   by_key_[settings.public_key.bytes()] = id;
-  routes_changed_ = true;
   peers_.push_back(std::make_unique<Peer>(id, std::move(settings), context_, now));
   peers_[id]->on_added(now);
   settle(id);
@@ -89,8 +93,7 @@ bool Controller::Impl::remove_peer(PeerId id, Now now) {
   peers_[id]->say_goodbye(now.monotonic);
   by_key_.erase(peers_[id]->settings().public_key.bytes());
   peers_[id].reset();
-  routes_.remove(id);
-  routes_changed_ = true;
+  routes().remove(id);
   deadlines_.set(id, never);
   stale_.insert(id);
   forwarding_changed_ = true;
@@ -252,22 +255,27 @@ std::vector<Action> Controller::Impl::take_actions() {
 }
 
 Forwarding Controller::Impl::forwarding() {
-  if (std::exchange(routes_changed_, false)) published_routes_ = std::make_shared<const AllowedIps>(routes_);
-  published_.resize(peers_.size());
-  for (const PeerId id : std::exchange(stale_, {})) {
-    published_[id] = peers_[id] == nullptr ? nullptr : peers_[id]->forwarding();
-  }
-  Forwarding forwarding;
-  forwarding.routes = published_routes_;
-  forwarding.peers = published_;
+  for (const PeerId id : std::exchange(stale_, {}))
+    published_.set(id, peers_[id] == nullptr ? nullptr : peers_[id]->forwarding());
+  routes_published_ = true;
+  return {.routes = routes_, .peers = published_};
+}
+
+// For changes: what has been published stays as it is.
+AllowedIps& Controller::Impl::routes() {
+  if (std::exchange(routes_published_, false)) routes_ = std::make_shared<AllowedIps>(*routes_);
+  return *routes_;
+}
+
+std::vector<ReceiveSession> Controller::Impl::sessions() const {
+  std::vector<ReceiveSession> sessions;
   for (const auto& peer : peers_)
-    if (peer != nullptr) peer->append_sessions(forwarding.sessions);
-  return forwarding;
+    if (peer != nullptr) peer->append_sessions(sessions);
+  return sessions;
 }
 
 Timestamps Controller::Impl::timestamps() const {
-  // What an earlier process reserved stays reserved until we have sent something ourselves.
-  Timestamps kept{.sent_limit_ns = std::max(settings_.timestamp_floor_ns, context_.timestamp_limit_ns)};
+  Timestamps kept{.sent_limit_ns = sent_limit_ns()};
   for (const auto& peer : peers_) {
     if (peer != nullptr && peer->accepted_timestamp_ns() != 0)
       kept.accepted.emplace_back(peer->settings().public_key, peer->accepted_timestamp_ns());
@@ -315,11 +323,17 @@ Instant Controller::next_deadline() const {
 Forwarding Controller::forwarding() const {
   return impl_->forwarding();
 }
+std::vector<ReceiveSession> Controller::sessions() const {
+  return impl_->sessions();
+}
 const ShieldSecrets& Controller::shield() const {
   return impl_->shield();
 }
 Timestamps Controller::timestamps() const {
   return impl_->timestamps();
+}
+uint64_t Controller::sent_limit_ns() const {
+  return impl_->sent_limit_ns();
 }
 std::vector<PeerStatus> Controller::status(Now now) const {
   return impl_->status(now);

@@ -108,9 +108,14 @@ class Controller {
 
   [[nodiscard]] std::vector<Action> take_actions();
   [[nodiscard]] Instant next_deadline() const;
+  // What forwarding() returned before stays as it was. Costs what has changed, and a pointer for each 64 peers.
   [[nodiscard]] Forwarding forwarding() const;
+  // All that receive, of all peers: what SessionAdded and SessionRemoved have come to.
+  [[nodiscard]] std::vector<ReceiveSession> sessions() const;
   [[nodiscard]] const ShieldSecrets& shield() const;
   [[nodiscard]] Timestamps timestamps() const;
+  // Timestamps::sent_limit_ns, without a look at every peer.
+  [[nodiscard]] uint64_t sent_limit_ns() const;
 
   [[nodiscard]] std::vector<PeerStatus> status(Now now) const;
   [[nodiscard]] const ControlCounters& counters() const;

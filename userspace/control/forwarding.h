@@ -3,10 +3,11 @@
 // row by its own worker. Threading: safe to read anywhere.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
-#include <string>
+#include <utility>
 #include <vector>
 
 #include "base/address.h"
@@ -58,10 +59,30 @@ struct DataPath {
 
 struct PeerForwarding {
   PeerId id = 0;
-  std::string name;
   std::shared_ptr<crypto::Session> send_session;  // null: no session, or not yet confirmed by the peer
   std::vector<DataPath> send_paths;               // every packet goes out on each of these; empty: nowhere to send
   std::vector<DataPath> paths;                    // all known ones, for accounting of what arrives
+};
+
+// PeerId to PeerForwarding, in pages: a copy shares them, and a change makes one page anew. So publishing what changed
+// for one of ten thousand peers copies a few hundred pointers.
+class PeerTable {
+ public:
+  using Row = std::shared_ptr<const PeerForwarding>;
+
+  [[nodiscard]] size_t size() const { return size_; }
+  // Null where a peer has been removed. Below size().
+  [[nodiscard]] const Row& operator[](size_t id) const { return (*pages_[id / page_rows])[id % page_rows]; }
+  // Null beyond the end, too.
+  [[nodiscard]] const PeerForwarding* find(PeerId id) const { return id < size_ ? (*this)[id].get() : nullptr; }
+  void set(PeerId id, Row row);
+  void push_back(Row row) { set(static_cast<PeerId>(size_), std::move(row)); }
+
+ private:
+  static constexpr size_t page_rows = 64;
+  using Page = std::array<Row, page_rows>;
+  std::vector<std::shared_ptr<const Page>> pages_;
+  size_t size_ = 0;
 };
 
 struct ReceiveSession {
@@ -71,9 +92,7 @@ struct ReceiveSession {
 
 struct Forwarding {
   std::shared_ptr<const AllowedIps> routes;
-  // Indexed by PeerId; null where a peer has been removed.
-  std::vector<std::shared_ptr<const PeerForwarding>> peers;
-  std::vector<ReceiveSession> sessions;  // previous, current and next ones of all peers
+  PeerTable peers;
 };
 
 }  // namespace centipede::control

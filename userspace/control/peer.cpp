@@ -58,6 +58,7 @@ void Peer::wipe() {
   wiped_ = true;
   remove_sessions(sessions_.clear());
   call_.forget(context_);
+  answers_.forget();
   if (settings_.endpoints.empty()) {
     paths_.drop_learned();
     changed_ = true;
@@ -128,7 +129,6 @@ Instant Peer::compute_deadline(Instant now) const {
 std::shared_ptr<const PeerForwarding> Peer::forwarding() const {
   auto forwarding = std::make_shared<PeerForwarding>();
   forwarding->id = id_;
-  forwarding->name = settings_.name;
   if (sessions_.current() != nullptr) forwarding->send_session = sessions_.current()->session;
   for (const auto& path : paths_.all()) {
     const DataPath row{path->id(), path->route().uplink, path->route().local, path->route().remote, path->counters()};

@@ -26,7 +26,7 @@ Result<BpfObject> BpfObject::load(const BpfMapSizes& sizes) {
       {skeleton->maps.sessions, sizes.max_sessions},
       {skeleton->maps.calls, sizes.max_calls},
       {skeleton->maps.xsks, sizes.xsk_slots},
-      {skeleton->maps.session_counters, uint64_t{sizes.max_sessions} * CP_MAX_UPLINKS},
+      {skeleton->maps.session_counters, uint64_t{sizes.counted_sessions} * CP_MAX_UPLINKS},
   }};
   for (const auto& [map, entries] : sized) {
     if (entries == 0 || entries > UINT32_MAX)

@@ -18,6 +18,7 @@ namespace centipede {
 struct BpfMapSizes {
   uint32_t window_words = 0;
   uint32_t max_sessions = 0;
+  uint32_t counted_sessions = 0;
   uint32_t max_calls = 0;
   uint32_t xsk_slots = 0;
 };

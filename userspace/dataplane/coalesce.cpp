@@ -77,15 +77,18 @@ Coalescer::Candidate Coalescer::classify(ConstBytes packet) const {
   if (!layout || layout->fragment || !layout->plain) return candidate;
   candidate.v6 = layout->v6;
   candidate.udp = layout->protocol == protocol_udp;
-  candidate.ip_bytes = layout->header_bytes;
+  candidate.ip_bytes = static_cast<uint16_t>(layout->header_bytes);
   const bool wanted = candidate.udp ? options_.udp : options_.tcp && layout->protocol == protocol_tcp;
   if (!wanted) {
     candidate.kind = Kind::alone;
     return candidate;
   }
-  if (packet.size() < size_t{layout->header_bytes} + udp_header) return candidate;
-  const ConstBytes addresses = layout->v6 ? packet.subspan(8, 32) : packet.subspan(12, 8);
-  std::memcpy(candidate.key.data(), addresses.data(), addresses.size());
+  if (packet.size() < layout->header_bytes + udp_header) return candidate;
+  if (layout->v6) {
+    std::memcpy(candidate.key.data(), &packet[8], 32);
+  } else {
+    std::memcpy(candidate.key.data(), &packet[12], 8);
+  }
   const auto protocol_and_version = static_cast<uint64_t>(layout->protocol << 8 | (layout->v6 ? 6 : 4));
   candidate.key[4] = uint64_t{load_be<uint32_t>(&packet[layout->header_bytes])} << 32 | protocol_and_version;
   candidate.kind = Kind::of_flow;
@@ -185,7 +188,10 @@ uint32_t Coalescer::start_group(Bytes packet, const Candidate& candidate) {
 
 Coalescer::Flow* Coalescer::find(const FlowKey& key) {
   const auto found =
-      std::ranges::find_if(flows_, [&](const Flow& flow) { return flow.group != none && flow.key == key; });
+      // The ports, first of all, tell flows apart.
+      std::ranges::find_if(flows_, [&](const Flow& flow) {
+        return flow.group != none && flow.key.back() == key.back() && flow.key == key;
+      });
   return found == flows_.end() ? nullptr : &*found;
 }
 

@@ -5,7 +5,7 @@
 // Only what segmentation on the far side would have produced is joined, so cutting a super-packet again yields the same
 // packets (but for the IPv4 identification where DF is set, which means nothing there): same addresses, ports, TTL,
 // traffic class, DF, TCP acknowledgement, window and options; sequence continuing; equal payload except the last; SYN,
-// RST, URG and CWR never, FIN and PSH only last (as Linux GRO does, stricter about the window). A super-packet is
+// RST, URG and CWR never, FIN and PSH only last, as Linux GRO does it. A super-packet is
 // written with "checksum to be filled in", which would hide a corrupt inner checksum, so both sides of a join have
 // their checksum verified first. Packets with IPv4 options, IPv6 extension headers and fragments pass singly. Packets
 // of one flow are never reordered; whatever cannot be assigned to a flow ends every open join.

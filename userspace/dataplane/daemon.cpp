@@ -37,18 +37,14 @@ constexpr unsigned mtu_min = 1280;
 constexpr unsigned mtu_max = 65435;
 constexpr unsigned mtu_fallback = 1420;
 
-// Window memory: room for this many sessions a peer (previous, current, two unconfirmed) of this many lanes.
-constexpr uint64_t sessions_a_peer = 5;
-constexpr uint64_t lanes_a_session = 16;
-constexpr uint64_t sessions_in_transit = 4;
-constexpr uint64_t window_words_min = 1ULL << 16;
-constexpr uint64_t window_words_max = 1ULL << 24;
-
 constexpr size_t control_buffers = 32;
 constexpr size_t control_buffer_bytes = 2048;  // the longest control datagram is an initiation
 
 // Heartbeats tell the peer how many packets arrived; this is how stale what XDP dropped may be in that.
 constexpr Duration counters_interval = seconds(1);
+
+// How often a snapshot of the timestamps of all peers is made: the state writer writes no faster.
+constexpr Duration timestamps_interval = seconds(1);
 
 constexpr Duration start_patience = seconds(1);
 
@@ -149,6 +145,8 @@ class Daemon::Impl {
   void carry_out(control::CallEnded& call) { shield_->call_ended(call.sid); }
   void carry_out(control::ShieldChanged&) { shield_->set_secrets(controller_->shield()); }
   void carry_out(control::TimestampsChanged&);
+  void save_timestamps() { state_writer_->save(timestamps()); }
+  [[nodiscard]] SavedState timestamps();
   void carry_out(control::Event& event);
   void publish_plan();
   Result<void> interface_present();
@@ -169,13 +167,16 @@ class Daemon::Impl {
   std::unique_ptr<StateWriter> state_writer_;
   uint64_t timestamp_floor_ns_ = 0;  // reserved by whoever ran before us
   bool reservation_saved_ = false;   // ours
+  bool timestamps_stale_ = false;    // what the state writer has
+  Instant timestamps_due_{};
 
   // Destroyed from the bottom up: workers first, then what they borrow.
   std::optional<ControlMailbox> mailbox_;
   std::unique_ptr<XdpProgram> program_;
   std::string no_program_reason_;
-  std::vector<uint64_t> plain_windows_;  // where there is no XDP program to share them with
-  std::unique_ptr<WindowPool> pool_;
+  std::optional<WindowPool> shared_windows_;  // with the XDP program
+  std::optional<WindowMemory> window_memory_;
+  std::optional<WindowPool> plain_windows_;
   std::optional<Tun> tun_;
   std::optional<Netlink> netlink_;
   std::unique_ptr<control::Controller> controller_;
@@ -216,21 +217,12 @@ Result<void> Daemon::Impl::start() {
 }
 
 Result<void> Daemon::Impl::start_programs() {
-  const uint64_t words_per_lane = 1ULL << (config_.window_bits - CP_WINDOW_WORD_SHIFT);
-  // Beside those of the peers, some that are on their way out: workers let go of a session a moment after the
-  // controller.
-  const uint64_t sessions = std::max<uint64_t>(config_.peers.size(), 1) * sessions_a_peer + sessions_in_transit;
-  const uint64_t wanted = sessions * lanes_a_session * words_per_lane;
-  const auto words = static_cast<uint32_t>(std::clamp(wanted, window_words_min, window_words_max));
-  if (wanted > window_words_max) {
-    log::warning("replay windows may be smaller than configured: {} peers share {} MiB of them", config_.peers.size(),
-                 window_words_max * sizeof(uint64_t) >> 20);
-  }
-  const auto max_sessions = static_cast<uint32_t>(std::max<uint64_t>(64, (config_.peers.size() + 4) * sessions_a_peer));
+  const SessionCapacity capacity = session_capacity(config_.peers.size(), config_.window_bits);
   auto program = XdpProgram::load({.tunnel = config_.name,
-                                   .window_words = words,
-                                   .max_sessions = max_sessions,
-                                   .max_calls = max_sessions,
+                                   .window_words = capacity.shared_words,
+                                   .max_sessions = capacity.sessions,
+                                   .counted_sessions = capacity.counted,
+                                   .max_calls = capacity.sessions,
                                    .xsk_slots = CP_MAX_UPLINKS * CP_MAX_QUEUES * workers_wanted_});
   if (program) {
     program_ = std::move(*program);
@@ -242,13 +234,13 @@ Result<void> Daemon::Impl::start_programs() {
     log::warning("no XDP, and no early drop of copies: {}", no_program_reason_);
     if (const auto removed = remove_leftovers(config_.name); !removed) log::warning("{}", removed.error().text);
   }
-  if (!program_) plain_windows_.resize(words);
-  pool_ = std::make_unique<WindowPool>(program_ ? program_->windows() : std::span(plain_windows_));
-  sessions_ = std::make_unique<ReceiveSessions>(
-      program_.get(), *pool_,
-      ReceiveSessions::Limits{.workers = workers_wanted_,
-                              .slots = program_ ? max_sessions : 0,
-                              .words_per_session = static_cast<uint32_t>(words / sessions)});
+  if (program_) shared_windows_.emplace(program_->windows());
+  auto memory = WindowMemory::reserve(capacity.plain_words);
+  if (!memory) return std::unexpected(memory.error());
+  window_memory_.emplace(std::move(*memory));
+  plain_windows_.emplace(window_memory_->words());
+  sessions_ = std::make_unique<ReceiveSessions>(program_.get(), shared_windows_ ? &*shared_windows_ : nullptr,
+                                                *plain_windows_, capacity);
   return {};
 }
 
@@ -283,12 +275,14 @@ Result<void> Daemon::Impl::start_controller() {
   controller_ = std::make_unique<control::Controller>(std::move(settings), randomness_, &key_files_);
   for (control::PeerSettings& peer : config_.peers) {
     const std::string name = peer.name;
-    const auto known = std::ranges::find(opened.state.peers, peer.public_key, &AcceptedTimestamp::peer);
-    if (known != opened.state.peers.end()) peer.accepted_timestamp_ns = known->accepted_ns;
+    const auto known = std::ranges::lower_bound(opened.state.peers, peer.public_key, {}, &AcceptedTimestamp::peer);
+    if (known != opened.state.peers.end() && known->peer == peer.public_key)
+      peer.accepted_timestamp_ns = known->accepted_ns;
     if (auto added = controller_->add_peer(std::move(peer), read_clocks()); !added) {
       return fail("peer " + name + ": " + added.error().text);
     }
   }
+  config_.peers = decltype(config_.peers)();  // and its memory
   return {};
 }
 
@@ -367,7 +361,8 @@ Result<void> Daemon::Impl::run() {
   carry_out_actions();
   Result<void> outcome;
   while (!stopping_.load(std::memory_order_acquire)) {
-    const Instant deadline = std::min(controller_->next_deadline(), uplinks_->next_retry());
+    const Instant deadline =
+        std::min({controller_->next_deadline(), uplinks_->next_retry(), timestamps_stale_ ? timestamps_due_ : never});
     const Instant before = read_clocks().monotonic;
     const Duration timeout = deadline == never ? Duration::max() : std::max(Duration::zero(), deadline - before);
     const auto ready = ring_->wait(timeout);
@@ -383,16 +378,21 @@ Result<void> Daemon::Impl::run() {
       uplinks_changed(now);
     }
     if (now.monotonic >= counters_due_) {
-      sessions_->collect_counters(controller_->forwarding());
+      sessions_->collect_counters(controller_->forwarding().peers);
       counters_due_ = now.monotonic + counters_interval;
     }
     if (now.monotonic >= controller_->next_deadline()) controller_->on_timer(now);
     carry_out_actions();
+    if (timestamps_stale_ && now.monotonic >= timestamps_due_) {
+      save_timestamps();
+      timestamps_due_ = now.monotonic + timestamps_interval;
+    }
     if (outcome = interface_present(); !outcome) break;
   }
   const Now now = read_clocks();
   controller_->close(now);
   carry_out_actions();
+  if (timestamps_stale_) save_timestamps();
   (void)mailbox_->close();
   if (outcome && worker_lost_.load(std::memory_order_acquire)) return fail("a worker could not go on");
   return outcome;
@@ -498,20 +498,25 @@ void Daemon::Impl::carry_out(control::SessionAdded& added) {
 
 void Daemon::Impl::carry_out(control::SessionRemoved& removed) {
   plan_stale_ = true;
-  sessions_->collect_counters(controller_->forwarding());
-  sessions_->remove(removed.local_sid);
+  sessions_->remove(removed.local_sid, controller_->forwarding().peers);
 }
 
+// The first reservation of this process, not what it accepted before, is waited for.
 void Daemon::Impl::carry_out(control::TimestampsChanged&) {
-  control::Timestamps kept = controller_->timestamps();
+  timestamps_stale_ = true;
+  const bool reserves = controller_->sent_limit_ns() != timestamp_floor_ns_;
+  if (!reserves || std::exchange(reservation_saved_, true)) return;
+  if (!state_writer_->save_now(timestamps(), first_save_patience))
+    log::warning("{} is not written yet; calls go out nevertheless", state_path(config_.state_directory, config_.name));
+}
+
+SavedState Daemon::Impl::timestamps() {
+  timestamps_stale_ = false;
+  const control::Timestamps kept = controller_->timestamps();
   SavedState state{.sent_limit_ns = kept.sent_limit_ns};
   for (const auto& [peer, accepted_ns] : kept.accepted)
     state.peers.push_back({peer, accepted_ns});
-  // The first reservation of this process, not what it accepted before, is waited for.
-  const bool reserves = kept.sent_limit_ns != timestamp_floor_ns_;
-  if (!reserves || std::exchange(reservation_saved_, true)) return state_writer_->save(std::move(state));
-  if (!state_writer_->save_now(std::move(state), first_save_patience))
-    log::warning("{} is not written yet; calls go out nevertheless", state_path(config_.state_directory, config_.name));
+  return state;
 }
 
 void Daemon::Impl::carry_out(control::Event& event) {
@@ -529,7 +534,7 @@ void Daemon::Impl::publish_plan() {
   plan_stale_ = false;
   auto plan = std::make_shared<Plan>();
   plan->forwarding = controller_->forwarding();
-  plan->sessions = SessionTable(sessions_->entries());
+  plan->sessions = sessions_->table();
   plan->uplinks = uplinks_->sockets();
   board_.publish(std::move(plan));
   for (const auto& worker : workers_)
@@ -559,7 +564,7 @@ Result<void> Daemon::Impl::detach_uplink(const std::string& name) {
 
 TunnelStatus Daemon::Impl::status() {
   auto outcome = on_control_thread([this] {
-    sessions_->collect_counters(controller_->forwarding());
+    sessions_->collect_counters(controller_->forwarding().peers);
     TunnelStatus status{.name = config_.name,
                         .public_key = config_.identity.public_key(),
                         .listen_port = config_.listen_port,

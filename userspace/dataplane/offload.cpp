@@ -33,7 +33,7 @@ void walk_extensions(ConstBytes packet, IpLayout& layout) {
     if (layout.fragment) break;
   }
   if (offset > packet.size()) layout.chain_broken = true;
-  layout.transport_offset = static_cast<uint16_t>(layout.chain_broken ? packet.size() : offset);
+  layout.transport_offset = layout.chain_broken ? packet.size() : offset;
   layout.plain = layout.transport_offset == v6_fixed_header && !layout.chain_broken;
 }
 
@@ -46,7 +46,7 @@ std::optional<IpLayout> inspect_v4(ConstBytes packet) {
   layout.protocol = packet[9];
   layout.fragment = (load_be<uint16_t>(&packet[6]) & 0x3fff) != 0;
   layout.plain = header_bytes == v4_fixed_header;
-  layout.header_bytes = layout.transport_offset = static_cast<uint16_t>(header_bytes);
+  layout.header_bytes = layout.transport_offset = header_bytes;
   return layout;
 }
 

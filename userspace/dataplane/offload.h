@@ -44,8 +44,8 @@ struct IpLayout {
   bool fragment = false;      // one piece of a larger packet: its ports may be absent
   bool chain_broken = false;  // the IPv6 extension headers run out of the packet: the protocol is not known
   uint8_t protocol = 0;       // of the transport header
-  uint16_t header_bytes = 0;  // of the IPv4 header with options, or of the fixed IPv6 header
-  uint16_t transport_offset = 0;
+  size_t header_bytes = 0;    // of the IPv4 header with options, or of the fixed IPv6 header
+  size_t transport_offset = 0;
 };
 
 // Nothing where the packet is not IP, or is shorter or longer than its header says.

@@ -28,26 +28,39 @@ struct ReceiveEntry {
   std::shared_ptr<WindowRange> windows;
 };
 
-// Session id to entry: open addressing in a power of two of slots, at most half full. Session ids are random, so their
-// low bits are the hash.
+// Session id to entry. Session ids are random, so their bits are the hash: the high ones choose one of 256 shards, the
+// low ones the slot in it (open addressing in a power of two of slots, at most half full; an empty slot has the sid 0,
+// which no session has). A copy shares the shards, and a change makes one shard anew, so that publishing a session does
+// not cost a row for each one there is.
 class SessionTable {
  public:
   SessionTable() = default;
-  explicit SessionTable(std::vector<ReceiveEntry> entries);
+  explicit SessionTable(const std::vector<ReceiveEntry>& entries);
 
   [[nodiscard]] const ReceiveEntry* find(wire::SessionId sid) const {
-    if (slots_.empty()) return nullptr;
-    for (size_t slot = sid & (slots_.size() - 1);; slot = (slot + 1) & (slots_.size() - 1)) {
-      const uint32_t index = slots_[slot];
-      if (index == empty) return nullptr;
-      if (entries_[index].sid == sid) return &entries_[index];
+    const Shard& slots = shards_[shard_of(sid)];
+    if (!slots) return nullptr;
+    for (size_t slot = sid & (slots->size() - 1);; slot = (slot + 1) & (slots->size() - 1)) {
+      const ReceiveEntry& entry = (*slots)[slot];
+      if (entry.sid == 0) return nullptr;
+      if (entry.sid == sid) return &entry;
     }
   }
+  [[nodiscard]] size_t size() const { return size_; }
+
+  // Its sid is not 0 and not in the table.
+  void insert(ReceiveEntry entry);
+  void erase(wire::SessionId sid);
 
  private:
-  static constexpr uint32_t empty = UINT32_MAX;
-  std::vector<ReceiveEntry> entries_;
-  std::vector<uint32_t> slots_;
+  using Slots = std::vector<ReceiveEntry>;
+  using Shard = std::shared_ptr<const Slots>;  // null: empty
+  [[nodiscard]] static size_t shard_of(wire::SessionId sid) { return sid >> 56; }
+  [[nodiscard]] static std::vector<ReceiveEntry> entries_of(const Shard& shard);
+  [[nodiscard]] static Shard made_of(std::vector<ReceiveEntry> entries);
+
+  std::array<Shard, 256> shards_;
+  size_t size_ = 0;
 };
 
 struct Plan {
@@ -55,9 +68,7 @@ struct Plan {
   SessionTable sessions;
   std::array<std::shared_ptr<UplinkIo>, CP_MAX_UPLINKS> uplinks;  // null: no such uplink, or its device is away
 
-  [[nodiscard]] const control::PeerForwarding* peer(control::PeerId id) const {
-    return id < forwarding.peers.size() ? forwarding.peers[id].get() : nullptr;
-  }
+  [[nodiscard]] const control::PeerForwarding* peer(control::PeerId id) const { return forwarding.peers.find(id); }
 };
 
 class PlanBoard {

@@ -10,6 +10,18 @@ namespace {
 // With fewer a lane's window would hold less than two words.
 constexpr uint32_t min_words_per_lane = 2;
 
+// The controller's limit: previous, current, next, unconfirmed ones.
+constexpr uint64_t sessions_a_peer = 5;
+constexpr uint64_t sessions_in_transit = 4;
+constexpr uint64_t lanes_a_session = 16;
+constexpr uint64_t sessions_min = 64;
+constexpr uint64_t sessions_max = 1U << 22;
+// For each of them the kernel keeps CP_MAX_UPLINKS rows on every CPU.
+constexpr uint64_t counted_max = 1024;
+constexpr uint64_t shared_words_min = 1U << 16;
+constexpr uint64_t shared_words_max = 1U << 21;  // 16 MiB
+constexpr uint64_t plain_words_max = 1U << 25;   // 256 MiB
+
 // The program counts by uplink. Where several paths share one, the one we send on stands for them: it is the one that
 // works.
 const control::DataPath* path_on(const control::PeerForwarding& peer, control::UplinkId uplink) {
@@ -22,44 +34,83 @@ const control::DataPath* path_on(const control::PeerForwarding& peer, control::U
 
 }  // namespace
 
-ReceiveSessions::ReceiveSessions(XdpProgram* program, WindowPool& pool, const Limits& limits)
-    : program_(program), pool_(pool), limits_(limits) {
-  for (uint32_t slot = limits.slots; slot > 0; --slot)
+SessionCapacity session_capacity(size_t peers, unsigned window_bits) {
+  // Beside those of the peers, some that are on their way out: workers let go of a session a moment after the
+  // controller.
+  const uint64_t sessions = std::max<uint64_t>(peers, 1) * sessions_a_peer + sessions_in_transit;
+  const uint64_t words_per_session = lanes_a_session << (window_bits - CP_WINDOW_WORD_SHIFT);
+  const uint64_t wanted = sessions * words_per_session;
+  // Twice of what all want, so that half of it is enough to reserve that.
+  const uint64_t plain_words = std::min(2 * wanted, plain_words_max);
+  return {.sessions = static_cast<uint32_t>(std::clamp(sessions, sessions_min, sessions_max)),
+          .counted = static_cast<uint32_t>(std::clamp(sessions, sessions_min, counted_max)),
+          .shared_words = static_cast<uint32_t>(std::clamp(wanted, shared_words_min, shared_words_max)),
+          .plain_words = static_cast<uint32_t>(plain_words),
+          .words_per_session = static_cast<uint32_t>(words_per_session),
+          .reserved_words = static_cast<uint32_t>(plain_words / 2 / sessions)};
+}
+
+ReceiveSessions::ReceiveSessions(XdpProgram* program, WindowPool* shared, WindowPool& plain,
+                                 const SessionCapacity& capacity)
+    : program_(program), shared_(shared), plain_(plain), capacity_(capacity) {
+  if (program == nullptr) return;
+  seen_drops_.resize(capacity.counted);
+  for (uint32_t slot = capacity.counted; slot > 0; --slot)
     free_slots_.push_back(slot - 1);
 }
 
 bool ReceiveSessions::add(control::PeerId peer, const std::shared_ptr<crypto::Session>& session) {
-  const uint32_t lanes = session->peer_params().lanes;
-  const uint32_t wanted = 1U << (session->local_params().window_bits - CP_WINDOW_WORD_SHIFT);
-  // A peer that announces many lanes gets smaller windows, not its neighbours' memory.
-  const uint32_t share = std::bit_floor(std::max(limits_.words_per_session / lanes, min_words_per_lane));
-  std::shared_ptr<WindowRange> windows;
-  for (uint32_t words = std::min(wanted, share); !windows && words >= min_words_per_lane; words /= 2) {
-    windows = pool_.allocate(lanes, words);  // a smaller window is better than none
-  }
+  auto windows = windows_for(*session);
   if (!windows) {
     waiting_.push_back({peer, session});
     return false;
   }
-
-  Row row{.entry = {.sid = session->local_sid(), .peer = peer, .session = session, .windows = windows}};
-  const wire::SessionId sid = row.entry.sid;
-  if (program_ != nullptr && !free_slots_.empty()) {
-    const uint32_t slot = free_slots_.back();
-    const cp_session entry{.peer = peer,
-                           .first_word = windows->first_word(),
-                           .lanes = lanes,
-                           .words = windows->words(),
-                           .first_worker = cp_first_worker(sid),
-                           .counter_slot = slot};
-    if (program_->clear_session_counters(slot) && program_->put_session(sid, entry)) {
-      row.slot = slot;
-      free_slots_.pop_back();
-    }
-  }
-  if (row.slot == no_slot) ++unlisted_;
-  rows_.insert_or_assign(sid, std::move(row));
+  ReceiveEntry entry{.sid = session->local_sid(), .peer = peer, .session = session, .windows = std::move(windows)};
+  const Row row = list(entry);
+  if (!row.listed) ++unlisted_;
+  rows_.insert_or_assign(entry.sid, row);
+  table_.insert(std::move(entry));
   return true;
+}
+
+std::shared_ptr<WindowRange> ReceiveSessions::windows_for(const crypto::Session& session) {
+  const uint32_t lanes = session.peer_params().lanes;
+  const uint32_t wanted = 1U << (session.local_params().window_bits - CP_WINDOW_WORD_SHIFT);
+  // A peer that announces many lanes gets smaller windows, not its neighbours' memory.
+  const auto within = [&](uint32_t share) {
+    return std::min(wanted, std::bit_floor(std::max(share / lanes, min_words_per_lane)));
+  };
+  const uint32_t most = within(capacity_.words_per_session);
+  if (shared_ != nullptr)
+    if (auto windows = shared_->allocate(lanes, most)) return windows;
+  const bool plenty = plain_.used() < plain_.size() / 2;
+  std::shared_ptr<WindowRange> windows;
+  for (uint32_t words = plenty ? most : within(capacity_.reserved_words); !windows && words >= min_words_per_lane;
+       words /= 2) {
+    windows = plain_.allocate(lanes, words);  // a smaller window is better than none
+  }
+  return windows;
+}
+
+ReceiveSessions::Row ReceiveSessions::list(const ReceiveEntry& entry) {
+  Row row{.peer = entry.peer};
+  if (program_ == nullptr) return row;
+  if (!free_slots_.empty() && program_->clear_session_counters(free_slots_.back())) {
+    row.slot = free_slots_.back();
+    seen_drops_[row.slot] = {};
+  }
+  const bool in_sight = &entry.windows->pool() == shared_;
+  row.listed = program_
+                   ->put_session(entry.sid, {.peer = entry.peer,
+                                             .first_word = in_sight ? entry.windows->first_word() : CP_NO_WINDOWS,
+                                             .lanes = entry.windows->lanes(),
+                                             .words = entry.windows->words(),
+                                             .first_worker = cp_first_worker(entry.sid),
+                                             .counter_slot = row.slot})
+                   .has_value();
+  if (!row.listed) row.slot = CP_NO_COUNTERS;
+  if (row.slot != CP_NO_COUNTERS) free_slots_.pop_back();
+  return row;
 }
 
 bool ReceiveSessions::retry() {
@@ -69,45 +120,39 @@ bool ReceiveSessions::retry() {
   return added;
 }
 
-void ReceiveSessions::remove(wire::SessionId sid) {
+void ReceiveSessions::remove(wire::SessionId sid, const control::PeerTable& peers) {
   std::erase_if(waiting_, [sid](const control::ReceiveSession& one) { return one.session->local_sid() == sid; });
   const auto found = rows_.find(sid);
   if (found == rows_.end()) return;
-  if (found->second.slot != no_slot) {
-    program_->erase_session(sid);
-    free_slots_.push_back(found->second.slot);
-  } else {
-    --unlisted_;
-  }
+  const Row row = found->second;
   rows_.erase(found);
-}
-
-std::vector<ReceiveEntry> ReceiveSessions::entries() const {
-  std::vector<ReceiveEntry> entries;
-  entries.reserve(rows_.size());
-  for (const auto& [sid, row] : rows_)
-    entries.push_back(row.entry);
-  return entries;
-}
-
-void ReceiveSessions::collect_counters(const control::Forwarding& forwarding) {
-  for (auto& [sid, row] : rows_) {
-    if (row.slot != no_slot) collect(row, forwarding);
+  table_.erase(sid);
+  if (!row.listed) {
+    --unlisted_;
+    return;
   }
+  collect(row, peers);
+  program_->erase_session(sid);
+  if (row.slot != CP_NO_COUNTERS) free_slots_.push_back(row.slot);
 }
 
-void ReceiveSessions::collect(Row& row, const control::Forwarding& forwarding) {
-  const control::PeerId id = row.entry.peer;
-  const control::PeerForwarding* peer = id < forwarding.peers.size() ? forwarding.peers[id].get() : nullptr;
-  if (peer == nullptr) return;
+void ReceiveSessions::collect_counters(const control::PeerTable& peers) {
+  for (const auto& [sid, row] : rows_)
+    collect(row, peers);
+}
+
+void ReceiveSessions::collect(const Row& row, const control::PeerTable& peers) {
+  const control::PeerForwarding* peer = peers.find(row.peer);
+  if (peer == nullptr || row.slot == CP_NO_COUNTERS) return;
   for (uint32_t uplink = 0; uplink < CP_MAX_UPLINKS; ++uplink) {
     const control::DataPath* path = path_on(*peer, static_cast<control::UplinkId>(uplink));
     if (path == nullptr) continue;
     const auto counters = program_->session_counters(row.slot, uplink);
     if (!counters) continue;
     const uint64_t drops = counters->duplicate + counters->too_old;
-    path->counters->dropped_early.fetch_add(drops - row.seen_drops[uplink], std::memory_order_relaxed);
-    row.seen_drops[uplink] = drops;
+    uint64_t& seen = seen_drops_[row.slot][uplink];
+    path->counters->dropped_early.fetch_add(drops - seen, std::memory_order_relaxed);
+    seen = drops;
   }
 }
 

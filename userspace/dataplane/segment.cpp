@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <cassert>
 
-#include "dataplane/checksum.h"
-
 namespace centipede {
 namespace {
 
+constexpr size_t v4_length = 2;
+constexpr size_t v4_identification = 4;
+constexpr size_t v4_checksum = 10;
+constexpr size_t v6_payload_length = 4;
 constexpr size_t tcp_sequence = 4;
 constexpr size_t tcp_data_offset = 12;
 constexpr size_t tcp_flags = 13;
@@ -19,6 +21,11 @@ constexpr uint8_t tcp_congestion_window_reduced = 0x80;
 constexpr size_t udp_length = 4;
 constexpr size_t udp_checksum = 6;
 constexpr size_t udp_header = 8;
+
+// Added to a sum, takes the word at `at` out of it (RFC 1624).
+ChecksumSum without(const uint8_t* at) {
+  return static_cast<uint16_t>(~load_be<uint16_t>(at));
+}
 
 // The length of the transport header, or nothing where it contradicts the packet.
 std::expected<size_t, SegmentFault> transport_header(const VirtioHeader& virtio, const IpLayout& layout,
@@ -103,11 +110,20 @@ std::expected<void, SegmentFault> Segmenter::plan_segments(const IpLayout& layou
   if (header_bytes_ + std::min<size_t>(payload, virtio_.segment_bytes) > mtu) {
     return std::unexpected(SegmentFault::exceeds_mtu);
   }
-  // The field holds the sum of the pseudo-header. Taking it from there rather than from the addresses is right behind a
-  // routing header too, where the sum is over the final destination.
-  const uint8_t* field = &packet_[size_t{virtio_.checksum_start} + virtio_.checksum_offset];
+  const uint8_t* ip = packet_.data();
+  if (!layout.v6) {
+    ip_seed_ = checksum_sum(packet_.first(layout.header_bytes)) + without(ip + v4_length) +
+               without(ip + v4_identification) + without(ip + v4_checksum);
+  }
+  // The checksum field holds the sum of the pseudo-header, and so the length of the whole. Taking it from there rather
+  // than from the addresses is right behind a routing header too, where the sum is over the final destination.
+  const uint8_t* transport = ip + layout.transport_offset;
   const auto old_length = static_cast<uint16_t>(packet_.size() - layout.transport_offset);
-  seed_ = checksum_fold(ChecksumSum{load_be<uint16_t>(field)} + static_cast<uint16_t>(~old_length));
+  transport_seed_ = checksum_sum({transport, *transport_bytes}) + static_cast<uint16_t>(~old_length);
+  transport_seed_ += layout.protocol == protocol_udp
+                         ? without(transport + udp_length)
+                         : without(transport + tcp_sequence) + without(transport + tcp_sequence + 2) +
+                               without(transport + tcp_data_offset);
   remaining_ = std::max<size_t>(1, (payload + virtio_.segment_bytes - 1) / virtio_.segment_bytes);
   return {};
 }
@@ -143,17 +159,16 @@ size_t Segmenter::next_segment(uint8_t* out) {
   uint8_t* transport = out + layout_.transport_offset;
 
   std::memcpy(out, packet_.data(), header_bytes_);
-  ChecksumSum sum = checksum_copy(out + header_bytes_, packet_.subspan(header_bytes_ + position_, payload));
+  ChecksumSum sum = transport_seed_ + transport_length +
+                    checksum_copy(out + header_bytes_, packet_.subspan(header_bytes_ + position_, payload));
   finish_ip_header(out, total);
   if (layout_.protocol == protocol_tcp) {
-    finish_tcp_header(transport);
+    sum += finish_tcp_header(transport);
   } else {
     store_be<uint16_t>(transport + udp_length, static_cast<uint16_t>(transport_length));
+    sum += transport_length;
   }
-  uint8_t* field = transport + virtio_.checksum_offset;
-  store_be<uint16_t>(field, 0);
-  sum += checksum_sum({transport, header_bytes_ - layout_.transport_offset}) + seed_ + transport_length;
-  store_be<uint16_t>(field, checksum_transport_field(sum));
+  store_be<uint16_t>(transport + virtio_.checksum_offset, checksum_transport_field(sum));
 
   position_ += payload;
   ++index_;
@@ -162,20 +177,25 @@ size_t Segmenter::next_segment(uint8_t* out) {
 
 void Segmenter::finish_ip_header(uint8_t* out, size_t total_bytes) const {
   if (layout_.v6) {
-    store_be<uint16_t>(out + 4, static_cast<uint16_t>(total_bytes - layout_.header_bytes));
+    store_be<uint16_t>(out + v6_payload_length, static_cast<uint16_t>(total_bytes - layout_.header_bytes));
     return;
   }
-  store_be<uint16_t>(out + 2, static_cast<uint16_t>(total_bytes));
-  store_be<uint16_t>(out + 4, static_cast<uint16_t>(load_be<uint16_t>(out + 4) + index_));
-  store_be<uint16_t>(out + 10, 0);
-  store_be<uint16_t>(out + 10, checksum_field(checksum_sum({out, layout_.header_bytes})));
+  const auto first = load_be<uint16_t>(packet_.data() + v4_identification);
+  const auto identification = static_cast<uint16_t>(first + index_);
+  store_be<uint16_t>(out + v4_length, static_cast<uint16_t>(total_bytes));
+  store_be<uint16_t>(out + v4_identification, identification);
+  store_be<uint16_t>(out + v4_checksum, checksum_field(ip_seed_ + total_bytes + identification));
 }
 
-void Segmenter::finish_tcp_header(uint8_t* tcp) const {
-  const auto sequence = load_be<uint32_t>(tcp + tcp_sequence);
-  store_be<uint32_t>(tcp + tcp_sequence, sequence + static_cast<uint32_t>(position_));
-  if (remaining_ > 0) tcp[tcp_flags] &= static_cast<uint8_t>(~(tcp_fin | tcp_push));
-  if (index_ > 0) tcp[tcp_flags] &= static_cast<uint8_t>(~tcp_congestion_window_reduced);
+ChecksumSum Segmenter::finish_tcp_header(uint8_t* tcp) const {
+  const uint8_t* from = packet_.data() + layout_.transport_offset;
+  const uint32_t sequence = load_be<uint32_t>(from + tcp_sequence) + static_cast<uint32_t>(position_);
+  uint8_t flags = from[tcp_flags];
+  if (remaining_ > 0) flags &= static_cast<uint8_t>(~(tcp_fin | tcp_push));
+  if (index_ > 0) flags &= static_cast<uint8_t>(~tcp_congestion_window_reduced);
+  store_be<uint32_t>(tcp + tcp_sequence, sequence);
+  tcp[tcp_flags] = flags;
+  return ChecksumSum{sequence >> 16} + (sequence & 0xffff) + (ChecksumSum{from[tcp_data_offset]} << 8 | flags);
 }
 
 }  // namespace centipede

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "base/bytes.h"
+#include "dataplane/checksum.h"
 #include "dataplane/offload.h"
 
 namespace centipede {
@@ -45,12 +46,15 @@ class Segmenter {
   size_t next_whole(uint8_t* out) const;
   size_t next_segment(uint8_t* out);
   void finish_ip_header(uint8_t* out, size_t total_bytes) const;
-  void finish_tcp_header(uint8_t* tcp) const;
+  // Writes what differs from segment to segment; the sum of that.
+  ChecksumSum finish_tcp_header(uint8_t* tcp) const;
 
   ConstBytes packet_;
   VirtioHeader virtio_;
   IpLayout layout_;
-  uint16_t seed_ = 0;        // folded pseudo-header without the transport length
+  // What the checksums are over that is the same in every segment: the IPv4 header; transport and pseudo-header.
+  ChecksumSum ip_seed_ = 0;
+  ChecksumSum transport_seed_ = 0;
   size_t header_bytes_ = 0;  // IP and transport header, repeated in every segment
   size_t position_ = 0;      // of the next payload byte, from the start of the payload
   size_t index_ = 0;

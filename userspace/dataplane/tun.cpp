@@ -146,19 +146,6 @@ TunWriteOutcome TunQueue::write(const VirtioHeader& header, ConstBytes packet) c
   return write(chain);
 }
 
-TunBatchOutcome TunQueue::write_batch(std::span<const CoalescedPacket> packets) const {
-  TunBatchOutcome outcome;
-  for (const CoalescedPacket& packet : packets) {
-    const TunWriteOutcome one = write(packet.chain);
-    if (one.status == TunWriteStatus::would_block) break;
-    ++outcome.taken;
-    if (one.status == TunWriteStatus::written) continue;
-    ++outcome.refused;
-    outcome.refused_error = one.error;
-  }
-  return outcome;
-}
-
 Result<Tun> Tun::create(std::string_view name, unsigned queues) {
   if (auto checked = check_name(name); !checked) return std::unexpected(std::move(checked).error());
   if (queues == 0 || queues > max_queues) {

@@ -20,7 +20,6 @@
 #include "base/bytes.h"
 #include "base/file_descriptor.h"
 #include "base/result.h"
-#include "dataplane/coalesce.h"
 #include "dataplane/offload.h"
 
 namespace centipede {
@@ -43,12 +42,6 @@ struct TunWriteOutcome {
   int error = 0;  // errno where refused: EINVAL for a packet the kernel does not take, EIO while the interface is down
 };
 
-struct TunBatchOutcome {
-  size_t taken = 0;       // packets disposed of: written, or refused and skipped
-  size_t refused = 0;     // of those
-  int refused_error = 0;  // errno of the last of them
-};
-
 class TunQueue {
  public:
   explicit TunQueue(int fd) : fd_(fd) {}
@@ -61,12 +54,9 @@ class TunQueue {
   // back.
   [[nodiscard]] Result<size_t> read(Bytes buffer) const;
 
-  // Writes one packet; chain[0] is its virtio header, as in CoalescedPacket.
+  // Writes one packet; chain[0] is its virtio header, as in CoalescedPacket (coalesce.h).
   [[nodiscard]] TunWriteOutcome write(std::span<const iovec> chain) const;
   [[nodiscard]] TunWriteOutcome write(const VirtioHeader& header, ConstBytes packet) const;
-
-  // Writes in order, skipping what is refused; stops where the queue would block.
-  [[nodiscard]] TunBatchOutcome write_batch(std::span<const CoalescedPacket> packets) const;
 
  private:
   int fd_;

@@ -1,12 +1,21 @@
 #include "dataplane/window_pool.h"
 
+#include <sys/mman.h>
+
 #include <atomic>
 #include <iterator>
 
 namespace centipede {
+namespace {
+
+uint32_t stretch_of(uint32_t lanes, uint32_t words_per_lane) {
+  return (lanes * words_per_lane + WindowPool::line_words - 1) / WindowPool::line_words * WindowPool::line_words;
+}
+
+}  // namespace
 
 WindowRange::~WindowRange() {
-  pool_.give_back(first_word_, lanes_ * words_);
+  pool_.give_back(first_word_, stretch_of(lanes_, words_));
 }
 
 crypto::Window WindowRange::lane(uint32_t lane) const {
@@ -18,7 +27,7 @@ WindowPool::WindowPool(std::span<uint64_t> words) : words_(words) {
 }
 
 std::shared_ptr<WindowRange> WindowPool::allocate(uint32_t lanes, uint32_t words_per_lane) {
-  const uint32_t count = lanes * words_per_lane;
+  const uint32_t count = stretch_of(lanes, words_per_lane);
   uint32_t first = 0;
   {
     const std::scoped_lock lock(mutex_);
@@ -30,6 +39,7 @@ std::shared_ptr<WindowRange> WindowPool::allocate(uint32_t lanes, uint32_t words
     const uint32_t rest = stretch->second - count;
     free_.erase(stretch);
     if (rest > 0) free_.emplace(first + count, rest);
+    used_ += count;
   }
   // The XDP program may still be reading this memory for a session that has just been removed.
   for (uint64_t& word : words_.subspan(first, count))
@@ -37,8 +47,14 @@ std::shared_ptr<WindowRange> WindowPool::allocate(uint32_t lanes, uint32_t words
   return std::make_shared<WindowRange>(*this, first, lanes, words_per_lane);
 }
 
+size_t WindowPool::used() const {
+  const std::scoped_lock lock(mutex_);
+  return used_;
+}
+
 void WindowPool::give_back(uint32_t first_word, uint32_t count) {
   const std::scoped_lock lock(mutex_);
+  used_ -= count;
   const auto here = free_.emplace(first_word, count).first;
   const auto next = std::next(here);
   if (next != free_.end() && here->first + here->second == next->first) {
@@ -51,6 +67,17 @@ void WindowPool::give_back(uint32_t first_word, uint32_t count) {
     previous->second += here->second;
     free_.erase(here);
   }
+}
+
+Result<WindowMemory> WindowMemory::reserve(size_t words) {
+  void* memory = mmap(nullptr, words * sizeof(uint64_t), PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED) return fail_system("reserving memory for replay windows");
+  return WindowMemory({static_cast<uint64_t*>(memory), Unmap{words}});
+}
+
+void WindowMemory::Unmap::operator()(uint64_t* words) const {
+  munmap(words, count * sizeof(uint64_t));
 }
 
 }  // namespace centipede

@@ -18,6 +18,7 @@
 
 #include "base/result.h"
 #include "crypto/aead.h"
+#include "dataplane/coalesce.h"
 #include "dataplane/mailbox.h"
 #include "dataplane/plan.h"
 #include "dataplane/tun.h"
@@ -25,7 +26,8 @@
 
 namespace centipede {
 
-class Worker {
+// Aligned: the counters share no cache line with anything that another thread writes.
+class alignas(64) Worker {
  public:
   struct Setup {
     unsigned index = 0;

@@ -55,6 +55,7 @@ cp_address key_of(const IpAddress& address) {
 Result<std::unique_ptr<XdpProgram>> XdpProgram::load(const XdpSettings& settings) {
   auto object = BpfObject::load({.window_words = settings.window_words,
                                  .max_sessions = settings.max_sessions,
+                                 .counted_sessions = settings.counted_sessions,
                                  .max_calls = settings.max_calls,
                                  .xsk_slots = settings.xsk_slots});
   if (!object) return std::unexpected(object.error());

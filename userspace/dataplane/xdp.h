@@ -24,10 +24,11 @@ namespace centipede {
 
 struct XdpSettings {
   std::string tunnel = "cp0";
-  uint32_t window_words = 0;     // of all sessions and lanes together
-  uint32_t max_sessions = 1024;  // also the number of session counter slots
-  uint32_t max_calls = 1024;     // initiations under way
-  uint32_t xsk_slots = 0;        // above every cp_xsk_slot() in use
+  uint32_t window_words = 0;  // of all sessions and lanes together
+  uint32_t max_sessions = 1024;
+  uint32_t counted_sessions = 1024;  // session counter slots
+  uint32_t max_calls = 1024;         // initiations under way
+  uint32_t xsk_slots = 0;            // above every cp_xsk_slot() in use
 };
 
 class XdpProgram {

@@ -61,7 +61,8 @@ struct alignas(64) XskQueue::Socket {
   std::vector<uint64_t> returning;  // capacity for every frame, so that it never allocates again
 };
 
-struct XskQueue::Rings {
+// Written by whichever worker fills, so apart from what all of them read.
+struct alignas(64) XskQueue::Rings {
   xsk_ring_prod fill{};        // guarded by filling_
   xsk_ring_cons completion{};  // never used: nothing is sent through these sockets
 };

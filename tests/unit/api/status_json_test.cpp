@@ -13,10 +13,10 @@ namespace {
 using nlohmann::json;
 
 TEST(StatusJson, everything_survives_the_way_to_text_and_back) {
-  const std::string text = to_json(full_status()).dump();
+  const std::string text = to_json(full_status());
   const auto back = status_from_json(text);
   ASSERT_TRUE(back) << back.error().text;
-  EXPECT_EQ(to_json(*back).dump(), text);
+  EXPECT_EQ(to_json(*back), text);
   // The values themselves, for a field that both ways forget would pass the comparison above.
   const control::PathStatus& path = back->peers.at(0).paths.at(0);
   EXPECT_EQ(path.rtt, microseconds(12345));
@@ -32,7 +32,7 @@ TEST(StatusJson, everything_survives_the_way_to_text_and_back) {
 }
 
 TEST(StatusJson, every_counter_has_a_value_of_its_own_in_the_text) {
-  const json document = to_json(full_status());
+  const json document = json::parse(to_json(full_status()));
   EXPECT_EQ(document["uplinks"][0]["xdp"].size(), 18U);
   EXPECT_EQ(document["total"].size(), 22U);
   EXPECT_EQ(document["control"].size(), 26U);
@@ -40,7 +40,7 @@ TEST(StatusJson, every_counter_has_a_value_of_its_own_in_the_text) {
 }
 
 TEST(StatusJson, keys_and_units_are_those_of_the_contract) {
-  const json document = to_json(full_status());
+  const json document = json::parse(to_json(full_status()));
   const json& path = document["peers"][0]["paths"][0];
   EXPECT_EQ(path["rtt_us"], 12345);
   EXPECT_EQ(path["loss_in"], 0.25);
@@ -53,7 +53,7 @@ TEST(StatusJson, keys_and_units_are_those_of_the_contract) {
 }
 
 TEST(StatusJson, unknown_keys_are_ignored_and_missing_or_wrong_ones_are_named) {
-  json document = to_json(full_status());
+  json document = json::parse(to_json(full_status()));
   document["a_later_version"] = {{"says", "more"}};
   EXPECT_TRUE(status_from_json(document.dump()));
   struct Case {
@@ -86,7 +86,7 @@ TEST(StatusJson, unknown_keys_are_ignored_and_missing_or_wrong_ones_are_named) {
 }
 
 TEST(StatusJson, reading_garbage_is_an_error_and_no_crash) {
-  const std::string genuine = to_json(full_status()).dump();
+  const std::string genuine = to_json(full_status());
   std::mt19937 random(1);
   for (const std::string& text : {std::string(), std::string("null"), std::string("[]"), std::string("\xff\xfe"),
                                   std::string(100000, '['), std::string(100000, '{')}) {
@@ -104,7 +104,7 @@ TEST(StatusJson, reading_garbage_is_an_error_and_no_crash) {
 TEST(StatusJson, a_name_that_is_no_utf8_does_not_stop_the_answer) {
   TunnelStatus status = full_status();
   status.peers[0].name = "\xff\xfe";
-  EXPECT_NO_THROW((void)to_json(status).dump(-1, ' ', false, json::error_handler_t::replace));
+  EXPECT_NO_THROW((void)to_json(status));
 }
 
 }  // namespace

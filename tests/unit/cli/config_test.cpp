@@ -344,7 +344,7 @@ TEST_F(ConfigTest, files_that_cannot_be_a_configuration_are_clear_errors) {
   EXPECT_THAT(load_config(folder_.file("none.toml"), fake_resolver).error().text, HasSubstr("No such file"));
   EXPECT_THAT(load_config(folder_.path(), fake_resolver).error().text, HasSubstr("is a folder"));
   EXPECT_THAT(load_config("/dev/null", fake_resolver).error().text, HasSubstr("no regular file"));
-  EXPECT_THAT(load_config(write("cp1.toml", std::string((1 << 20) + 1, '#')), fake_resolver).error().text,
+  EXPECT_THAT(load_config(write("cp1.toml", std::string((16 << 20) + 1, '#')), fake_resolver).error().text,
               HasSubstr("longer than"));
   EXPECT_THAT(load_config(write("cp2.toml", ""), fake_resolver).error().text, HasSubstr("[interface]"));
   ASSERT_EQ(mkfifo(folder_.file("cp3.toml").c_str(), 0600), 0);

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <random>
+
 namespace centipede::control {
 namespace {
 
@@ -112,6 +114,78 @@ TEST(AllowedIps, RandomTablesAgreeWithTheSlowWay) {
         longest = network.length;
       }
       ASSERT_EQ(table.lookup_v4(bytes), expected);
+    }
+  }
+}
+
+TEST(AllowedIps, ManyHostsOfBothFamiliesAreFoundBeforeTheNetworksAroundThem) {
+  AllowedIps table;
+  EXPECT_TRUE(table.insert(net("10.0.0.0/8"), 7));
+  EXPECT_TRUE(table.insert(net("fd00::/16"), 7));
+  std::array<uint8_t, 4> v4{10, 64, 0, 0};
+  std::array<uint8_t, 16> v6{0xfd};
+  constexpr PeerId first = 100;
+  constexpr PeerId hosts = 5000;
+  const auto aim = [&](PeerId host) {
+    for (const size_t byte : {0U, 1U})
+      v4[2 + byte] = v6[14 + byte] = static_cast<uint8_t>(host >> (8 - 8 * byte));
+  };
+  for (PeerId host = 0; host < hosts; ++host) {
+    aim(host);
+    EXPECT_TRUE(table.insert({IpAddress::v4(v4.data()), 32}, first + host));
+    EXPECT_TRUE(table.insert({IpAddress::v6(v6.data()), 128}, first + host));
+    EXPECT_FALSE(table.insert({IpAddress::v6(v6.data()), 128}, first + host + 1));
+  }
+  for (const PeerId removed : {PeerId{0}, PeerId{2500}, hosts - 1})
+    table.remove(first + removed);
+  for (PeerId host = 0; host < hosts + 100; ++host) {
+    aim(host);
+    const bool there = host < hosts && host != 0 && host != 2500 && host != hosts - 1;
+    ASSERT_EQ(table.lookup_v4(v4.data()), there ? first + host : 7U) << host;
+    ASSERT_EQ(table.lookup_v6(v6.data()), there ? first + host : 7U) << host;
+  }
+  table.remove(7);
+  aim(hosts);
+  EXPECT_EQ(table.lookup_v4(v4.data()), std::nullopt);
+}
+
+// Networks of every length that have most of their bits in common with one another, so that paths part everywhere.
+TEST(AllowedIps, NetworksThatPartAtEveryBitAgreeWithTheSlowWay) {
+  std::mt19937 random(8);
+  for (const bool v6 : {false, true}) {
+    const unsigned bits = v6 ? 128 : 32;
+    const auto address = [&](const std::vector<uint8_t>& bytes) {
+      return v6 ? IpAddress::v6(bytes.data()) : IpAddress::v4(bytes.data());
+    };
+    for (int round = 0; round < 100; ++round) {
+      std::vector<uint8_t> bytes(bits / 8, static_cast<uint8_t>(random()));
+      const auto flip = [&] {
+        const unsigned position = static_cast<unsigned>(random()) % bits;
+        bytes[position / 8] ^= static_cast<uint8_t>(1U << position % 8);
+      };
+      AllowedIps table;
+      std::vector<std::pair<Prefix, PeerId>> rows;
+      for (unsigned i = 0; i < 100; ++i) {
+        if (random() % 2 == 0) flip();
+        const Prefix network = Prefix{address(bytes), static_cast<unsigned>(random()) % (bits + 1)}.network();
+        if (table.insert(network, i % 30)) rows.emplace_back(network, i % 30);
+      }
+      for (PeerId removed = 0; removed < static_cast<PeerId>(round % 3); ++removed) {
+        table.remove(removed);
+        std::erase_if(rows, [&](const auto& row) { return row.second == removed; });
+      }
+      for (int probe = 0; probe < 100; ++probe) {
+        flip();
+        const IpAddress wanted = address(bytes);
+        std::optional<PeerId> expected;
+        unsigned longest = 0;
+        for (const auto& [network, peer] : rows) {
+          if (!network.contains(wanted) || (expected && network.length < longest)) continue;
+          expected = peer;
+          longest = network.length;
+        }
+        ASSERT_EQ(v6 ? table.lookup_v6(bytes.data()) : table.lookup_v4(bytes.data()), expected) << wanted.text();
+      }
     }
   }
 }

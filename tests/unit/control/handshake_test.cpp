@@ -41,7 +41,7 @@ TEST(Handshake, ResponderSendsNothingOnTheSessionBeforeItIsConfirmed) {
   connect_two(network, true, false);
   network.run_for(seconds(9));
   EXPECT_EQ(network.session(1), nullptr);
-  EXPECT_EQ(network.hosts[1]->forwarding.sessions.empty(), false);
+  EXPECT_FALSE(network.controller(1).sessions().empty());
   for (const Packet& packet : network.sent)
     EXPECT_FALSE(packet.from == 1 && packet.is_control_lane());
 }

@@ -117,7 +117,7 @@ TEST(SessionLife, FailedRekeyingUsesTheOldSessionUntilItIsTooOld) {
   EXPECT_EQ(network.session(0), nullptr);
   EXPECT_EQ(network.session(1), nullptr);
   EXPECT_TRUE(network.hosts[0]->receivable.empty());
-  EXPECT_TRUE(network.hosts[0]->forwarding.sessions.empty());
+  EXPECT_TRUE(network.controller(0).sessions().empty());
   handshakes_pass = true;
   EXPECT_TRUE(network.run_until([&] { return network.agreed(); }, seconds(40)));
 }

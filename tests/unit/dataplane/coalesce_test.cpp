@@ -186,6 +186,45 @@ TEST(Coalesce, WhatSegmentationWouldNotHaveMadeIsNotJoined) {
   }
 }
 
+// Fields that no sender sets, and a packet that is right by its checksums all the same.
+TEST(Coalesce, ReservedBitsAndUrgentPointersThatDifferAreNotJoined) {
+  struct Field {
+    const char* what;
+    size_t at;  // from the TCP header
+    uint8_t bits;
+  };
+  for (const bool v6 : {false, true}) {
+    const auto good = build_all(cut(stream(v6, false, 200), 100));
+    ASSERT_EQ(coalesce(good).size(), 1U);
+    for (const Field& field : {Field{"reserved bit", 12, 0x08}, Field{"accurate ECN", 12, 0x01},
+                               Field{"urgent pointer", 18, 0x01}, Field{"urgent pointer", 19, 0x80}}) {
+      auto packets = good;
+      Packet& packet = packets[1];
+      const size_t tcp = v6 ? 40 : 20;
+      packet[tcp + field.at] ^= field.bits;
+      const size_t payload = packet.size() - 2;  // takes back what the bit adds to the sum
+      const auto word = static_cast<uint16_t>(field.at % 2 == 0 ? field.bits << 8 : field.bits);
+      put16(packet, payload, slow_fold(uint32_t{load_be<uint16_t>(&packet[payload])} + static_cast<uint16_t>(~word)));
+      const auto written = coalesce(packets);
+      EXPECT_EQ(written.size(), 2U) << field.what;
+      EXPECT_EQ(recut(written), packets) << field.what;
+    }
+  }
+}
+
+TEST(Coalesce, OddPayloadsAreJoinedWithTheirChecksumsRight) {
+  for (const bool v6 : {false, true}) {
+    for (const bool udp : {false, true}) {
+      const PacketSpec spec = stream(v6, udp, 5 * 101 + 33);
+      const auto packets = build_all(cut(spec, 101));
+      const auto written = coalesce(packets);
+      ASSERT_EQ(written.size(), 1U);
+      EXPECT_EQ(written[0].packet, build(spec, false));
+      EXPECT_EQ(recut(written), packets);
+    }
+  }
+}
+
 TEST(Coalesce, IdentificationDoesNotMatterWhereFragmentsAreForbidden) {
   PacketSpec spec = stream(false, false, 300);
   spec.df = true;

@@ -296,7 +296,7 @@ TEST_F(PipelineTest, a_packet_over_no_path_of_the_peer_is_delivered_once_and_cre
 
 TEST_F(PipelineTest, a_peer_that_has_just_been_removed_gets_its_packets_counted_and_none_credited) {
   const auto paths = plan.peer(sender_peer)->paths;
-  plan.forwarding.peers[sender_peer] = nullptr;
+  plan.forwarding.peers.set(sender_peer, nullptr);
   plan.forwarding.routes = std::make_shared<control::AllowedIps>();
   const auto datagram = sealed({0, 5}, inner);
   receive(datagram);
@@ -376,7 +376,7 @@ class SendPipelineTest : public PipelineTest {
     auto peer = std::make_shared<control::PeerForwarding>(*plan.forwarding.peers[sender_peer]);
     peer->send_session = sending;
     peer->send_paths = peer->paths;
-    plan.forwarding.peers[sender_peer] = peer;
+    plan.forwarding.peers.set(sender_peer, peer);
   }
   const std::vector<uint8_t> to_peer = ip_packet("10.10.0.2", "10.10.0.1", 64);
 };
@@ -401,7 +401,7 @@ TEST_F(SendPipelineTest, what_has_nowhere_to_go_is_counted_by_reason) {
   sender.packet(plan, {}, ip_packet("10.10.0.2", "10.10.0.9", 64));
   auto peer = std::make_shared<control::PeerForwarding>(*plan.forwarding.peers[sender_peer]);
   peer->send_paths.clear();
-  plan.forwarding.peers[sender_peer] = peer;
+  plan.forwarding.peers.set(sender_peer, peer);
   sender.packet(plan, {}, to_peer);
   sender.packet(plan, {}, std::vector<uint8_t>{0x45, 0x00});
   sender.flush(plan);
