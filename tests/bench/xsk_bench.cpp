@@ -20,7 +20,7 @@ class Bench : public LiveTest {
   Bench() {
     SetUp();
     queue = open_uplink(*wire, 0);
-    attachment = std::make_unique<XdpAttachment>(attach(*wire, XdpMode::automatic));
+    attachment = std::make_unique<XdpAttachment>(attach(*wire));
     socket = far_udp(*wire);
   }
   ~Bench() override { TearDown(); }

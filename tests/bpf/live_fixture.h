@@ -1,6 +1,7 @@
 // A loaded program, two hosts, and packets from the far one.
 #pragma once
 
+#include <bpf/bpf.h>
 #include <centipede/frame.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -16,6 +17,14 @@
 #include "wire_pair.h"
 
 namespace centipede::test {
+
+// Lets everything pass.
+inline FileDescriptor foreign_program() {
+  const std::array<bpf_insn, 2> code{
+      {{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = XDP_PASS},
+       {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0}}};
+  return FileDescriptor(bpf_prog_load(BPF_PROG_TYPE_XDP, "somebody_elses", "GPL", code.data(), code.size(), nullptr));
+}
 
 class LiveTest : public ProgramTest {
  protected:
@@ -39,8 +48,8 @@ class LiveTest : public ProgramTest {
     return queue ? std::move(*queue) : nullptr;
   }
 
-  XdpAttachment attach(const WirePair& pair, XdpMode mode) {
-    auto attached = program->attach(pair.ifindex(), mode);
+  XdpAttachment attach(const WirePair& pair) {
+    auto attached = program->attach(pair.ifindex());
     if (!attached) throw std::runtime_error(attached.error().text);
     return std::move(*attached);
   }

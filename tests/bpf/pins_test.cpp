@@ -68,7 +68,7 @@ TEST_F(PinsTest, without_bpffs_the_program_works_unpinned_and_says_why) {
   ASSERT_TRUE(loaded) << loaded.error().text;
   EXPECT_EQ((*loaded)->pin_directory(), "");
   EXPECT_NE((*loaded)->pin_problem().find("mounting bpffs"), std::string::npos) << (*loaded)->pin_problem();
-  auto attached = (*loaded)->attach(wire->ifindex(), XdpMode::automatic);
+  auto attached = (*loaded)->attach(wire->ifindex());
   EXPECT_TRUE(attached) << attached.error().text;
 }
 
@@ -90,7 +90,7 @@ pid_t start_daemon(unsigned ifindex, int ready) {
   if (child != 0) return child;
   const auto loaded = XdpProgram::load(small);
   if (!loaded) _exit(1);
-  const auto attached = (*loaded)->attach(ifindex, XdpMode::automatic);
+  const auto attached = (*loaded)->attach(ifindex);
   if (!attached || write(ready, "x", 1) != 1) _exit(2);
   for (;;)
     pause();
@@ -114,9 +114,8 @@ TEST_F(PinsTest, after_kill_9_the_next_daemon_starts_at_once_and_finds_nothing_i
     const auto loaded = XdpProgram::load(small);
     ASSERT_TRUE(loaded) << loaded.error().text;
     EXPECT_EQ((*loaded)->pin_problem(), "");
-    const auto attached = (*loaded)->attach(wire->ifindex(), XdpMode::automatic);
+    const auto attached = (*loaded)->attach(wire->ifindex());
     ASSERT_TRUE(attached) << attached.error().text;
-    EXPECT_TRUE(attached->native());
   }
   EXPECT_FALSE(fs::exists(pins));
   uint32_t left = 0;
@@ -127,7 +126,7 @@ TEST_F(PinsTest, after_kill_9_the_next_daemon_starts_at_once_and_finds_nothing_i
 TEST_F(PinsTest, removing_one_tunnels_leftovers_leaves_another_alone) {
   const auto live = XdpProgram::load(small);
   ASSERT_TRUE(live) << live.error().text;
-  const auto attached = (*live)->attach(wire->ifindex(), XdpMode::automatic);
+  const auto attached = (*live)->attach(wire->ifindex());
   ASSERT_TRUE(attached) << attached.error().text;
   ASSERT_TRUE(remove_leftovers("cp8"));
   EXPECT_TRUE(fs::exists(pins / "sessions"));

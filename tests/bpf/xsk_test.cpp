@@ -15,7 +15,7 @@ class XskTest : public LiveTest {};
 TEST_F(XskTest, frames_circulate_for_ever_between_parallel_workers) {
   const auto queue = open_uplink(*wire, 0, 256);
   ASSERT_TRUE(queue);
-  const XdpAttachment attachment = attach(*wire, XdpMode::automatic);
+  const XdpAttachment attachment = attach(*wire);
   const FileDescriptor socket = far_udp(*wire);
   constexpr uint64_t wanted = 20'000;  // each frame about 80 times
   std::atomic<bool> stop = false;
@@ -77,7 +77,7 @@ TEST_F(XskTest, frames_circulate_for_ever_between_parallel_workers) {
 TEST_F(XskTest, a_worker_that_sleeps_does_not_stop_the_other) {
   const auto queue = open_uplink(*wire, 0);
   ASSERT_TRUE(queue);
-  const XdpAttachment attachment = attach(*wire, XdpMode::automatic);
+  const XdpAttachment attachment = attach(*wire);
   const FileDescriptor socket = far_udp(*wire);
   // More for worker 1 than its ring holds, and nobody takes them.
   for (uint64_t counter = 0; counter < 3000; ++counter)
@@ -93,7 +93,7 @@ TEST_F(XskTest, a_worker_that_sleeps_does_not_stop_the_other) {
 TEST_F(XskTest, a_waiting_frame_makes_the_workers_descriptor_readable) {
   const auto queue = open_uplink(*wire, 0);
   ASSERT_TRUE(queue);
-  const XdpAttachment attachment = attach(*wire, XdpMode::automatic);
+  const XdpAttachment attachment = attach(*wire);
   pollfd waiting{.fd = queue->fd(1), .events = POLLIN, .revents = 0};
   EXPECT_EQ(poll(&waiting, 1, 0), 0);
   const FileDescriptor socket = far_udp(*wire);

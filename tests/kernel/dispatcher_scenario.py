@@ -186,13 +186,18 @@ def second_tunnel(bed, laptop, office):
     laptop1 = bed.tunnel(laptop.host, ["10.11.0.1/24"], "cp1")
     office1 = bed.tunnel(office.host, ["10.11.0.2/24"], "cp1")
     for tunnel in (laptop1, office1):
-        tunnel.options.update(listen_port=5821, mode="auto")
+        tunnel.options["listen_port"] = 5821
     laptop1.add_peer(office1, endpoints=["10.1.0.2:5821", "10.2.0.2:5821"])
     office1.add_peer(laptop1)
     for tunnel in (office1, laptop1):
+        tunnel.configure()
+        answer = tunnel.host.centipede("attach", "eth0", "-i", "cp1", check=False)
+        said = (answer.stdout + answer.stderr).strip().splitlines()[-1]
+        check(answer.returncode == 1 and "busy" in said, f"{tunnel.host.name}: cp1 in mode xdp: {said}")
+        tunnel.options["mode"] = "auto"
         tunnel.attach("eth0", "wlan0")
-        found = [(one["mode"], one["reason"]) for one in tunnel.status()["uplinks"]]
-        check(all(mode == "udp" and "busy" in reason for mode, reason in found), f"{tunnel.host.name}: cp1: {found}")
+        found = [one["mode"] for one in tunnel.status()["uplinks"]]
+        check(found == ["udp", "udp"], f"{tunnel.host.name}: cp1: {found}")
         expect(tunnel.host, "eth0", [OURS])
     for tunnel in (office1, laptop1):
         tunnel.wait_active(2, seconds=30)

@@ -66,7 +66,7 @@ def main():
             said = (answer.stdout + answer.stderr).strip()
             check(answer.returncode == 1 and "somebody_elses" in said, f"mode xdp: {said.splitlines()[-1]}")
         laptop.options["mode"] = "auto"
-        attach_and_stop(laptop, "mode auto goes on without XDP and says why", "udp", "somebody_elses")
+        attach_and_stop(laptop, "mode auto receives without XDP here and says why", "udp", "software")
         check(foreign(), "the foreign program is still there")
         laptop.host.run("ip", "link", "set", "eth0", "xdp", "off")
         laptop.options["mode"] = MODE

@@ -3,7 +3,7 @@
 // `_us` microseconds (integers), `_s` seconds (with fractions), loss 0..1. What is not known is null.
 //
 //   name, public_key (base64), listen_port, addresses ["10.10.0.1/24"], mtu, aead
-//   uplinks[]: id, name, usable, addresses ["192.0.2.1"], mode ("native/zero-copy", "native", "generic", "udp", ""
+//   uplinks[]: id, name, usable, addresses ["192.0.2.1"], mode ("native/zero-copy", "native", "udp", ""
 //   while
 //     the device is absent), reason (why not XDP), xsk_dropped, fill_ring_empty,
 //     xdp: one number a verdict: redirected, duplicate, too_old, handshake, bad_mac1, challenged, source_limited,

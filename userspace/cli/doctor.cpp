@@ -45,6 +45,7 @@ struct ConfigFindings {
   std::vector<Finding> findings;
   std::vector<std::string> uplinks;
   uint16_t port = CP_DEFAULT_PORT;
+  ReceiveMode mode = ReceiveMode::automatic;
 };
 
 ConfigFindings examine_config(const Host& host, const std::string& path) {
@@ -61,6 +62,7 @@ ConfigFindings examine_config(const Host& host, const std::string& path) {
     examined.findings.push_back({Level::warn, "configuration", warning, ""});
   examined.uplinks = tunnel.uplinks;
   examined.port = tunnel.listen_port;
+  examined.mode = tunnel.mode;
   return examined;
 }
 
@@ -122,7 +124,7 @@ int doctor(Host& host, const DoctorOptions& options) {
   if (!netlink) findings.push_back({Level::fail, "netlink", netlink.error().text, ""});
   for (const auto& name : uplinks) {
     if (!netlink) break;
-    const auto rows = examine_uplink(*netlink, name);
+    const auto rows = examine_uplink(*netlink, name, config.mode);
     findings.insert(findings.end(), rows.begin(), rows.end());
   }
   print(host, findings, options.json);

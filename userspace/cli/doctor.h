@@ -7,6 +7,7 @@
 
 #include "cli/host.h"
 #include "dataplane/netlink.h"
+#include "dataplane/receive_mode.h"
 
 namespace centipede::cli {
 
@@ -34,7 +35,7 @@ int doctor(Host& host, const DoctorOptions& options);
 
 // The parts, in the order of their lines.
 [[nodiscard]] std::vector<Finding> examine_system(const std::string& missing_privilege);
-[[nodiscard]] std::vector<Finding> examine_uplink(Netlink& netlink, const std::string& name);
+[[nodiscard]] std::vector<Finding> examine_uplink(Netlink& netlink, const std::string& name, ReceiveMode mode);
 // Whether a UDP socket can have the port, for both families.
 [[nodiscard]] Finding examine_port(uint16_t port, bool tunnel_runs);
 

@@ -38,23 +38,27 @@ std::string driver_of(const std::string& name) {
   return std::string(info.driver, strnlen(info.driver, sizeof info.driver));
 }
 
-Finding driver(const std::string& name) {
-  const std::string driver = driver_of(name);
-  const std::string what = name + " XDP mode";
-  if (driver.empty()) {
-    return {Level::warn, what, "the driver is not known: generic XDP or UDP is likely; attach decides", ""};
+Finding receive_mode(const LinkState& link, ReceiveMode mode) {
+  const std::string what = link.name + " receive mode";
+  const ReceiveChoice choice = choose_receive(mode, link.hardware);
+  if (!choice.try_xdp) {
+    const std::string reason(choice.reason.empty() ? "the file says so" : choice.reason);
+    return {Level::ok, what, "udp: " + reason, ""};
   }
+  const std::string driver = driver_of(link.name);
   if (std::ranges::find(zero_copy_drivers, driver) != zero_copy_drivers.end()) {
     return {Level::ok, what, "driver " + driver + ": native/zero-copy is likely; attach decides", ""};
   }
   if (std::ranges::find(native_drivers, driver) != native_drivers.end()) {
     return {Level::ok, what, "driver " + driver + ": native is likely; attach decides", ""};
   }
-  return {Level::warn, what, "driver " + driver + " is not known for native XDP: generic is likely; attach decides",
-          "nothing to do; mode = \"udp\" may be as fast here"};
+  const std::string unknown =
+      driver.empty() ? "the driver is not known" : "driver " + driver + " is not known for native XDP";
+  if (mode == ReceiveMode::automatic) return {Level::warn, what, unknown + ": udp is likely; attach decides", ""};
+  return {Level::warn, what, unknown + ": attach is likely to refuse it", "set mode = \"auto\" or \"udp\""};
 }
 
-Finding foreign_program(const LinkState& link) {
+Finding foreign_program(const LinkState& link, ReceiveMode mode) {
   const std::string what = link.name + " XDP program";
   const auto present = present_program(static_cast<unsigned>(link.ifindex));
   if (!present) return {Level::warn, what, present.error().text, ""};
@@ -63,7 +67,9 @@ Finding foreign_program(const LinkState& link) {
   const std::string text = "number " + std::to_string((*present)->id) + " (" + name + ") is attached";
   if (name.starts_with("centipede")) return {Level::ok, what, text + ": a tunnel runs here", ""};
   if (name.starts_with("xdp_dispatcher")) return {Level::ok, what, text + ": programs share the device", ""};
-  return {Level::warn, what, text + ": it keeps ours out, and the uplink then uses UDP",
+  if (!choose_receive(mode, link.hardware).try_xdp) return {Level::ok, what, text + ": ours is not needed here", ""};
+  const std::string then = mode == ReceiveMode::xdp ? "is then refused" : "then uses UDP";
+  return {Level::warn, what, text + ": it keeps ours out, and the uplink " + then,
           "load it through libxdp (xdp-loader), or detach it: ip link set " + link.name + " xdp off"};
 }
 
@@ -123,7 +129,7 @@ Finding mtu(const LinkState& link) {
 
 }  // namespace
 
-std::vector<Finding> examine_uplink(Netlink& netlink, const std::string& name) {
+std::vector<Finding> examine_uplink(Netlink& netlink, const std::string& name, ReceiveMode mode) {
   const auto found = netlink.link(name);
   if (!found) return {{Level::fail, name, found.error().text, ""}};
   if (!*found) return {{Level::fail, name, "there is no such device", "see `ip link` for those that there are"}};
@@ -138,8 +144,8 @@ std::vector<Finding> examine_uplink(Netlink& netlink, const std::string& name) {
   }
   findings.push_back(addresses(link));
   findings.push_back(mtu(link));
-  findings.push_back(driver(name));
-  findings.push_back(foreign_program(link));
+  findings.push_back(receive_mode(link, mode));
+  findings.push_back(foreign_program(link, mode));
   findings.push_back(default_route(name));
   return findings;
 }

@@ -1,6 +1,7 @@
 #include "dataplane/netlink.h"
 
 #include <linux/if_addr.h>
+#include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <netlink/errno.h>
@@ -161,6 +162,14 @@ Result<Socket> connect_route_socket() {
   return socket;
 }
 
+// libnl has no accessor for the attribute: this looks at the kernel's answer before libnl reads it.
+int look_for_parent(nl_msg* message, void* found) {
+  nlmsghdr* header = nlmsg_hdr(message);
+  if (header->nlmsg_type != RTM_NEWLINK) return NL_OK;
+  *static_cast<bool*>(found) = nlmsg_find_attr(header, sizeof(ifinfomsg), IFLA_PARENT_DEV_NAME) != nullptr;
+  return NL_OK;
+}
+
 }  // namespace
 
 struct Netlink::Impl {
@@ -240,12 +249,15 @@ Result<std::optional<LinkState>> Netlink::link(std::string_view name) {
   if (name.empty() || name.size() >= IF_NAMESIZE) return std::nullopt;
   const std::string terminated(name);
   rtnl_link* raw = nullptr;
-  if (const int error = rtnl_link_get_kernel(impl_->requests.get(), 0, terminated.c_str(), &raw); error < 0) {
+  LinkState state;
+  nl_socket_modify_cb(impl_->requests.get(), NL_CB_MSG_IN, NL_CB_CUSTOM, look_for_parent, &state.hardware);
+  const int error = rtnl_link_get_kernel(impl_->requests.get(), 0, terminated.c_str(), &raw);
+  nl_socket_modify_cb(impl_->requests.get(), NL_CB_MSG_IN, NL_CB_DEFAULT, nullptr, nullptr);
+  if (error < 0) {
     if (error == -NLE_NODEV || error == -NLE_OBJ_NOTFOUND) return std::nullopt;
     return fail_netlink("reading the state of " + terminated, error);
   }
   const Link link(raw);
-  LinkState state;
   state.ifindex = rtnl_link_get_ifindex(link.get());
   state.name = terminated;
   const unsigned flags = rtnl_link_get_flags(link.get());

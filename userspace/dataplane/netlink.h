@@ -21,6 +21,9 @@ struct LinkState {
   std::string name;
   bool up = false;       // administratively
   bool carrier = false;  // IFF_LOWER_UP
+  // A device on a bus (PCI, USB, virtio, ...) is behind it; false for one of software alone (veth, macvlan, bridge,
+  // ...).
+  bool hardware = false;
   unsigned mtu = 0;
   // Usable as a source: no tentative, deprecated or duplicate ones; IPv4 and global IPv6 (link-local left out).
   std::vector<IpAddress> addresses;

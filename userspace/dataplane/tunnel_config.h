@@ -10,15 +10,10 @@
 #include "control/settings.h"
 #include "crypto/aead.h"
 #include "crypto/keys.h"
+#include "dataplane/receive_mode.h"
 #include "dataplane/state_file.h"
 
 namespace centipede {
-
-enum class ReceiveMode : uint8_t {
-  automatic,  // XDP where the uplink allows it, else UDP; said in the log and in status
-  xdp,        // XDP or the uplink is refused
-  udp,        // the same pipeline on UDP sockets alone
-};
 
 struct TunnelConfig {
   std::string name = "cp0";  // of the interface

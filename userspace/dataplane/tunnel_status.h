@@ -45,7 +45,7 @@ struct UplinkStatus {
   std::string name;
   bool usable = false;
   std::vector<IpAddress> addresses;
-  std::string mode;          // "native/zero-copy", "native", "generic", "udp"; empty while the device is absent
+  std::string mode;          // "native/zero-copy", "native", "udp"; empty while the device is absent
   std::string reason;        // why not XDP, where it is not
   cp_counters xdp{};         // all zero in mode udp
   uint64_t xsk_dropped = 0;  // rx_dropped, rx_ring_full and the like of the AF_XDP sockets

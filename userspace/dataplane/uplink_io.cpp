@@ -12,6 +12,7 @@ namespace {
 
 // Room for a burst of a few milliseconds at several Gbit/s; the kernel's default of 208 KiB holds 3 coalesced trains.
 constexpr int socket_buffer_bytes = 4 << 20;
+constexpr const char* otherwise_through_udp = "; mode = \"auto\" or \"udp\" receives through UDP sockets here";
 
 }  // namespace
 
@@ -29,12 +30,15 @@ Result<std::shared_ptr<UplinkIo>> UplinkIo::open(const Setup& setup) {
                                        setup.workers);
   if (!sockets) return std::unexpected(sockets.error());
   uplink->sockets_ = std::move(*sockets);
-  if (setup.mode != ReceiveMode::udp) {
+  const ReceiveChoice choice = choose_receive(setup.mode, setup.link.hardware);
+  uplink->reason_ = choice.reason;
+  if (choice.try_xdp) {
     const auto result = uplink->open_xdp(setup);
     if (result) return uplink;
     uplink->abandon_xdp();
-    if (setup.mode == ReceiveMode::xdp) return std::unexpected(result.error());
-    uplink->reason_ = result.error().text;
+    const Error& refusal = result.error();
+    if (setup.mode == ReceiveMode::xdp) return fail(refusal.text + otherwise_through_udp, refusal.code);
+    uplink->reason_ = refusal.text;
   }
   if (setup.program != nullptr) {
     if (const auto result = uplink->enter(setup, 0); !result) return std::unexpected(result.error());
@@ -59,7 +63,7 @@ Result<void> UplinkIo::open_xdp(const Setup& setup) {
   if (setup.program == nullptr) return fail(setup.no_program_reason);
   program_ = setup.program;
   const uint32_t queues = receive_queues(setup.link.name);
-  auto attachment = program_->attach(static_cast<unsigned>(setup.link.ifindex), XdpMode::automatic);
+  auto attachment = program_->attach(static_cast<unsigned>(setup.link.ifindex));
   if (!attachment) return std::unexpected(attachment.error());
   attachment_.emplace(std::move(*attachment));
   for (uint32_t queue = 0; queue < queues; ++queue) {
@@ -68,15 +72,13 @@ Result<void> UplinkIo::open_xdp(const Setup& setup) {
                                   .workers = setup.workers,
                                   .xsks_fd = program_->xsks_fd(),
                                   .first_xsk = cp_xsk_slot(setup.id, 0, setup.workers, 0),
-                                  .busy_poll_us = setup.busy_poll_us,
-                                  .zero_copy = attachment_->native()});
+                                  .busy_poll_us = setup.busy_poll_us});
     if (!opened) return std::unexpected(opened.error());
     queues_.push_back(std::move(*opened));
   }
   if (const auto entered = enter(setup, queues); !entered) return entered;
   const bool zero_copy = std::ranges::all_of(queues_, &XskQueue::zero_copy);
-  mode_ = !attachment_->native() ? "generic" : zero_copy ? "native/zero-copy" : "native";
-  reason_ = attachment_->native_refusal();
+  mode_ = zero_copy ? "native/zero-copy" : "native";
   return {};
 }
 

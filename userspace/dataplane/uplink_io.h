@@ -18,7 +18,7 @@
 #include "base/result.h"
 #include "control/settings.h"
 #include "dataplane/netlink.h"
-#include "dataplane/tunnel_config.h"
+#include "dataplane/receive_mode.h"
 #include "dataplane/tunnel_status.h"
 #include "dataplane/udp_socket.h"
 #include "dataplane/xdp.h"

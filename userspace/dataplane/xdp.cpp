@@ -105,9 +105,9 @@ Result<void> XdpProgram::pin(const std::string& tunnel) {
   return {};
 }
 
-Result<XdpAttachment> XdpProgram::attach(unsigned ifindex, XdpMode mode) {
+Result<XdpAttachment> XdpProgram::attach(unsigned ifindex) {
   return XdpAttachment::attach({.object = object_, .dispatcher = dispatcher_, .pin_directory = pin_directory()},
-                               ifindex, mode);
+                               ifindex);
 }
 
 void XdpProgram::put_uplink(uint32_t row, const cp_uplink& uplink) {

@@ -39,7 +39,7 @@ class XdpProgram {
   XdpProgram& operator=(const XdpProgram&) = delete;
   ~XdpProgram();
 
-  [[nodiscard]] Result<XdpAttachment> attach(unsigned ifindex, XdpMode mode);
+  [[nodiscard]] Result<XdpAttachment> attach(unsigned ifindex);
 
   // In one step: a program that runs meanwhile finds the row as it was or as it is now. row: below CP_MAX_UPLINKS.
   void put_uplink(uint32_t row, const cp_uplink& uplink);

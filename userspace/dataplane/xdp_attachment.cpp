@@ -52,8 +52,7 @@ Result<void> check_free(unsigned ifindex, bool dispatcher) {
 // A freplace twin of the program in the device's dispatcher.
 class DispatcherEntry {
  public:
-  static Result<std::unique_ptr<DispatcherEntry>> attach(const XdpAttachment::Source& source, unsigned ifindex,
-                                                         bool native);
+  static Result<std::unique_ptr<DispatcherEntry>> attach(const XdpAttachment::Source& source, unsigned ifindex);
   ~DispatcherEntry() { detach(); }
   DispatcherEntry(const DispatcherEntry&) = delete;
   DispatcherEntry& operator=(const DispatcherEntry&) = delete;
@@ -63,34 +62,31 @@ class DispatcherEntry {
   }
 
  private:
-  DispatcherEntry(BpfObject object, unsigned ifindex, xdp_attach_mode mode)
-      : object_(std::move(object)), ifindex_(ifindex), mode_(mode) {}
+  DispatcherEntry(BpfObject object, unsigned ifindex) : object_(std::move(object)), ifindex_(ifindex) {}
 
   void detach() {
     if (program_ == nullptr) return;
     const BpfLog log;
     // Fails when the device has gone; what libxdp pinned for it is cleaned up either way.
-    if (in_) (void)xdp_program__detach(program_, static_cast<int>(ifindex_), mode_, 0);
+    if (in_) (void)xdp_program__detach(program_, static_cast<int>(ifindex_), XDP_MODE_NATIVE, 0);
     if (in_) (void)libxdp_clean_references(static_cast<int>(ifindex_));
     xdp_program__close(std::exchange(program_, nullptr));
   }
 
   BpfObject object_;
   unsigned ifindex_;
-  xdp_attach_mode mode_;
   xdp_program* program_ = nullptr;
   bool in_ = false;
   AttachmentRecord record_;
 };
 
-Result<std::unique_ptr<DispatcherEntry>> DispatcherEntry::attach(const XdpAttachment::Source& source, unsigned ifindex,
-                                                                 bool native) {
+Result<std::unique_ptr<DispatcherEntry>> DispatcherEntry::attach(const XdpAttachment::Source& source,
+                                                                 unsigned ifindex) {
   const BpfLog log;
   const std::string attempt = "attaching to " + device_text(ifindex) + " through the dispatcher";
   auto twin = source.object.twin();
   if (!twin) return std::unexpected(twin.error());
-  std::unique_ptr<DispatcherEntry> entry(
-      new DispatcherEntry(std::move(*twin), ifindex, native ? XDP_MODE_NATIVE : XDP_MODE_SKB));
+  std::unique_ptr<DispatcherEntry> entry(new DispatcherEntry(std::move(*twin), ifindex));
   xdp_program* program = xdp_program__from_bpf_obj(entry->object_.object(), xdp_section_name);
   if (const long code = libxdp_get_error(program); code != 0)
     return std::unexpected(log.error(attempt, static_cast<int>(code)));
@@ -99,7 +95,7 @@ Result<std::unique_ptr<DispatcherEntry>> DispatcherEntry::attach(const XdpAttach
   auto record = AttachmentRecord::create(source.pin_directory, ifindex, source.object.maps().uplinks);
   if (!record) return std::unexpected(record.error());
   entry->record_ = std::move(*record);
-  if (const int code = xdp_program__attach(program, static_cast<int>(ifindex), entry->mode_, 0); code != 0)
+  if (const int code = xdp_program__attach(program, static_cast<int>(ifindex), XDP_MODE_NATIVE, 0); code != 0)
     return std::unexpected(log.error(attempt, code));
   entry->in_ = true;
   // libxdp falls back by itself, to an attachment that would outlive a killed process; a bpf_link is better then.
@@ -110,16 +106,18 @@ Result<std::unique_ptr<DispatcherEntry>> DispatcherEntry::attach(const XdpAttach
   return entry;
 }
 
-XdpAttachment::XdpAttachment(unsigned ifindex, bool native) : ifindex_(ifindex), native_(native) {}
+XdpAttachment::XdpAttachment(unsigned ifindex) : ifindex_(ifindex) {}
 XdpAttachment::XdpAttachment(XdpAttachment&&) noexcept = default;
 XdpAttachment& XdpAttachment::operator=(XdpAttachment&&) noexcept = default;
 XdpAttachment::~XdpAttachment() = default;
 
-Result<XdpAttachment> XdpAttachment::attach_as(const Source& source, unsigned ifindex, bool native) {
-  XdpAttachment attachment(ifindex, native);
+Result<XdpAttachment> XdpAttachment::attach(const Source& source, unsigned ifindex) {
   // The record is what makes a dispatcher entry safe against kill -9, so without bpffs there is none.
-  if (source.dispatcher && !source.pin_directory.empty()) {
-    auto entry = DispatcherEntry::attach(source, ifindex, native);
+  const bool dispatcher = source.dispatcher && !source.pin_directory.empty();
+  if (auto free = check_free(ifindex, dispatcher); !free) return std::unexpected(free.error());
+  XdpAttachment attachment(ifindex);
+  if (dispatcher) {
+    auto entry = DispatcherEntry::attach(source, ifindex);
     if (entry) {
       attachment.entry_ = std::move(*entry);
       return attachment;
@@ -129,29 +127,11 @@ Result<XdpAttachment> XdpAttachment::attach_as(const Source& source, unsigned if
         present && present->name == dispatcher_name)
       return std::unexpected(entry.error());
   }
-  LIBBPF_OPTS(bpf_link_create_opts, options);
-  options.flags = native ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE;
+  LIBBPF_OPTS(bpf_link_create_opts, options, .flags = XDP_FLAGS_DRV_MODE);
   const int fd = bpf_link_create(source.object.program_fd(), static_cast<int>(ifindex), BPF_XDP, &options);
-  if (fd < 0)
-    return fail_system(
-        "attaching the XDP program to " + device_text(ifindex) + " in " + (native ? "native" : "generic") + " mode",
-        -fd);
+  if (fd < 0) return fail_system("attaching the XDP program to " + device_text(ifindex) + " in native mode", -fd);
   attachment.link_.reset(fd);
   return attachment;
-}
-
-Result<XdpAttachment> XdpAttachment::attach(const Source& source, unsigned ifindex, XdpMode mode) {
-  if (auto free = check_free(ifindex, source.dispatcher && !source.pin_directory.empty()); !free)
-    return std::unexpected(free.error());
-  if (mode == XdpMode::generic) return attach_as(source, ifindex, false);
-  auto native = attach_as(source, ifindex, true);
-  if (native || mode == XdpMode::native) return native;
-  auto generic = attach_as(source, ifindex, false);
-  if (generic) {
-    generic->native_refusal_ = std::move(native.error().text);
-    return generic;
-  }
-  return fail(native.error().text + "; " + generic.error().text, generic.error().code);
 }
 
 void XdpAttachment::detach() {

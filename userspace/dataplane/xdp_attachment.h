@@ -1,11 +1,10 @@
-// One device with the XDP program on it. Detached when the attachment is destroyed; nothing is left behind by a killed
-// process either, where the kernel gives us a bpf_link (a plain attachment). Through libxdp's dispatcher, which lets
-// several XDP programs share a device, the attachment would outlive the process; a pinned record lets the next daemon
-// remove it (remove_leftovers). Survives its device: detaching from one that is gone does nothing.
+// One device with the XDP program in its driver (native mode). Detached when the attachment is destroyed; nothing is
+// left behind by a killed process either, where the kernel gives us a bpf_link (a plain attachment). Through libxdp's
+// dispatcher, which lets several XDP programs share a device, the attachment would outlive the process; a pinned record
+// lets the next daemon remove it (remove_leftovers). Survives its device: detaching from one that is gone does nothing.
 // Threading: one thread. Each attachment owns all it needs, so it may outlive the XdpProgram it came from.
 #pragma once
 
-#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -14,8 +13,6 @@
 #include "dataplane/bpf_object.h"
 
 namespace centipede {
-
-enum class XdpMode : uint8_t { automatic, native, generic };
 
 class DispatcherEntry;
 
@@ -29,8 +26,12 @@ class XdpAttachment {
     std::string pin_directory;
   };
 
-  // automatic: native, then generic. A foreign program that cannot be joined is an error that names it.
-  [[nodiscard]] static Result<XdpAttachment> attach(const Source& source, unsigned ifindex, XdpMode mode);
+  // A foreign program that cannot be joined is an error that names it.
+  //
+  // Never in the kernel's generic mode, behind the driver: there the program is given socket buffers, and one that a
+  // device of software passes on may be a whole train of packets, which nothing tells from a single one. It also keeps
+  // the kernel from joining packets (GRO) for all of the device's traffic.
+  [[nodiscard]] static Result<XdpAttachment> attach(const Source& source, unsigned ifindex);
 
   XdpAttachment(XdpAttachment&&) noexcept;
   XdpAttachment& operator=(XdpAttachment&&) noexcept;
@@ -40,18 +41,12 @@ class XdpAttachment {
   // False after detach(), and when the device has gone or somebody else has removed the program.
   [[nodiscard]] bool attached() const;
   [[nodiscard]] unsigned ifindex() const { return ifindex_; }
-  [[nodiscard]] bool native() const { return native_; }
   [[nodiscard]] bool with_dispatcher() const { return entry_ != nullptr; }
-  // Why automatic mode ended up generic; empty otherwise.
-  [[nodiscard]] const std::string& native_refusal() const { return native_refusal_; }
 
  private:
-  XdpAttachment(unsigned ifindex, bool native);
-  [[nodiscard]] static Result<XdpAttachment> attach_as(const Source& source, unsigned ifindex, bool native);
+  explicit XdpAttachment(unsigned ifindex);
 
   unsigned ifindex_;
-  bool native_;
-  std::string native_refusal_;
   FileDescriptor link_;                     // a plain attachment
   std::unique_ptr<DispatcherEntry> entry_;  // or one through the dispatcher
 };

@@ -126,7 +126,7 @@ Result<void> XskQueue::open_socket(const XskSettings& settings, uint32_t worker)
   config.rx_size = std::min(receive_ring, frames_);
   config.libxdp_flags = XSK_LIBXDP_FLAGS__INHIBIT_PROG_LOAD;
   // Without XDP_COPY the kernel tries zero-copy and falls back by itself. Further sockets inherit the mode.
-  config.bind_flags = static_cast<uint16_t>(XDP_USE_NEED_WAKEUP | (settings.zero_copy ? 0 : XDP_COPY));
+  config.bind_flags = static_cast<uint16_t>(XDP_USE_NEED_WAKEUP);
   // The rings of the first socket are those of the UMEM; the others of the same device and queue share them.
   const auto bind_socket = [&] {
     return xsk_socket__create_shared(&socket->socket, settings.device.c_str(), settings.queue, umem_, &socket->received,

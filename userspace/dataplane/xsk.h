@@ -40,7 +40,6 @@ struct XskSettings {
   uint32_t first_xsk = 0;     // cp_xsk_slot() of queue 0, worker 0
   uint32_t frames = 0;        // a power of two; 0: chosen by the number of workers
   uint32_t busy_poll_us = 0;  // receive() drives the device's queue itself when it is empty (SO_PREFER_BUSY_POLL)
-  bool zero_copy = true;      // try it; copying is the kernel's fallback
 };
 
 // XDP_STATISTICS, summed over the workers' sockets where each has its own count.

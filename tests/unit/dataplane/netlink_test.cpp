@@ -10,6 +10,8 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <functional>
 #include <thread>
 
@@ -87,6 +89,34 @@ TEST_F(NetlinkTest, reports_index_flags_mtu_and_addresses_of_both_families) {
     EXPECT_TRUE(has(state, "2001:db8::1"));
     EXPECT_EQ(state.addresses.size(), 2U) << "neither the link-local address nor the other device's";
   });
+}
+
+TEST_F(NetlinkTest, devices_of_software_alone_have_no_hardware_behind_them) {
+  in_namespace([](Netlink& netlink) {
+    ASSERT_TRUE(run("ip link add left type veth peer name right"));
+    ASSERT_TRUE(run("ip link add link left name upper type macvlan && ip tuntap add tap0 mode tap"));
+    for (const char* name : {"lo", "left", "upper", "tap0"}) {
+      const LinkState state = state_of(netlink, name);
+      EXPECT_GT(state.ifindex, 0) << name;
+      EXPECT_FALSE(state.hardware) << name;
+    }
+  });
+}
+
+// Looks at the machine's own devices, and changes none. sysfs shows those of the namespace that it was mounted in.
+TEST_F(NetlinkTest, what_has_a_device_in_sysfs_has_hardware_behind_it) {
+  auto netlink = Netlink::open();
+  ASSERT_TRUE(netlink) << netlink.error().text;
+  size_t with_hardware = 0;
+  for (const auto& entry : std::filesystem::directory_iterator("/sys/class/net")) {
+    int ifindex = 0;
+    std::ifstream(entry.path() / "ifindex") >> ifindex;
+    const LinkState state = state_of(*netlink, entry.path().filename().string());
+    if (ifindex == 0 || state.ifindex != ifindex) continue;
+    EXPECT_EQ(state.hardware, std::filesystem::exists(entry.path() / "device")) << entry.path();
+    with_hardware += state.hardware ? 1 : 0;
+  }
+  if (with_hardware == 0) GTEST_SKIP() << "no hardware here";
 }
 
 TEST_F(NetlinkTest, deprecated_addresses_are_left_out) {
