@@ -51,9 +51,12 @@ uint32_t AllowedIps::node_of(Trie& trie, const Key& prefix, unsigned length) {
 }
 
 size_t AllowedIps::Hosts::row_of(const Key& address) const {
-  // Fibonacci hashing: neighbouring addresses spread, and the upper bits are the best ones.
-  const uint64_t mixed = (address.high ^ std::rotl(address.low, 32) * 0xff51afd7ed558ccd) * 0x9e3779b97f4a7c15;
-  size_t row = (mixed >> 32) & (rows_.size() - 1);
+  // Every bit of the address reaches every bit of the row (the finaliser of SplitMix64): address plans are regular, and
+  // some leave only the upper bits different.
+  uint64_t mixed = address.high ^ address.low * 0xff51afd7ed558ccd;
+  mixed = (mixed ^ mixed >> 30) * 0xbf58476d1ce4e5b9;
+  mixed = (mixed ^ mixed >> 27) * 0x94d049bb133111eb;
+  size_t row = (mixed ^ mixed >> 31) & (rows_.size() - 1);
   while (rows_[row].peer_plus_one != 0 && rows_[row].address != address)
     row = (row + 1) & (rows_.size() - 1);
   return row;
@@ -76,6 +79,16 @@ void AllowedIps::Hosts::remove(uint32_t peer_plus_one) {
   used_ -= static_cast<size_t>(std::ranges::count_if(rows_, its));
   std::ranges::replace_if(rows_, its, Row{});
   resize(std::bit_ceil(std::max<size_t>(used_, 1) * 2));  // also when it stays: gaps would hide what lies behind them
+}
+
+size_t AllowedIps::Hosts::longest_run() const {
+  size_t longest = 0;
+  size_t run = 0;
+  for (const Row& row : rows_) {
+    run = row.peer_plus_one == 0 ? 0 : run + 1;
+    longest = std::max(longest, run);
+  }
+  return longest;
 }
 
 void AllowedIps::Hosts::resize(size_t rows) {
@@ -130,6 +143,10 @@ std::optional<PeerId> AllowedIps::lookup_v4(const uint8_t* address) const {
 
 std::optional<PeerId> AllowedIps::lookup_v6(const uint8_t* address) const {
   return longest_match(v6_, v6_key(address));
+}
+
+size_t AllowedIps::longest_host_search() const {
+  return std::max(v4_.hosts.longest_run(), v6_.hosts.longest_run());
 }
 
 }  // namespace centipede::control

@@ -23,6 +23,8 @@ class AllowedIps {
   // address: 4 or 16 bytes in network order, as they stand in the packet.
   [[nodiscard]] std::optional<PeerId> lookup_v4(const uint8_t* address) const;
   [[nodiscard]] std::optional<PeerId> lookup_v6(const uint8_t* address) const;
+  // No look-up of a single address compares more than so many, whatever a peer sends.
+  [[nodiscard]] size_t longest_host_search() const;
 
  private:
   // An address or the start of one, its first bit on top of `high`; an IPv4 address has the upper half of that.
@@ -52,6 +54,7 @@ class AllowedIps {
     [[nodiscard]] uint32_t peer_plus_one(const Key& address) const;  // 0: none
     bool insert(const Key& address, uint32_t peer_plus_one);
     void remove(uint32_t peer_plus_one);
+    [[nodiscard]] size_t longest_run() const;
 
    private:
     struct Row {

@@ -51,16 +51,17 @@ void ReceivePipeline::process_batch(const Plan& plan, std::span<const Arrival> a
 
 void ReceivePipeline::admit(const Plan& plan, const Arrival& arrival) {
   const auto header = wire::parse_data_header(arrival.payload);
+  if (wire::classify(arrival.payload) == wire::MessageType::malformed) return tally(counters_.malformed);
+  const ReceiveEntry* entry = header ? plan.sessions.find(header->sid) : nullptr;
+  if (header && entry == nullptr) return tally(counters_.unknown_session);
   if (!header || header->number.lane == CP_CONTROL_LANE) {
-    // Handshakes and frames belong to the control thread, which counts what is neither.
+    // Handshakes and frames belong to the control thread. Strangers' other datagrams do not get that far.
     const control::Route route{.uplink = arrival.uplink, .local = arrival.local, .remote = arrival.remote};
     if (!control_.post(StrayDatagram{route, {arrival.payload.begin(), arrival.payload.end()}})) {
       tally(counters_.malformed);
     }
     return;
   }
-  const ReceiveEntry* entry = plan.sessions.find(header->sid);
-  if (entry == nullptr) return tally(counters_.unknown_session);
   if (header->number.lane >= entry->windows->lanes()) return tally(counters_.bad_lane);
   const crypto::Window window = entry->windows->lane(header->number.lane);
   const WindowVerdict verdict = window.check(header->number.counter);

@@ -18,9 +18,11 @@ constexpr size_t max_train_packets = max_gso_segments;
 constexpr size_t max_train_bytes = max_gso_bytes;
 constexpr size_t buffer_bytes = 4 * max_train_bytes;
 
-// The lane whose answers come back to this worker: see cp_first_worker().
-uint8_t lane_of(const crypto::Session& session, unsigned worker) {
+// The lane whose answers come back to this worker: see cp_first_worker(). A session with fewer lanes than there are
+// workers has none for the others: two that numbered on one lane would use a nonce twice.
+std::optional<uint8_t> lane_of(const crypto::Session& session, unsigned worker) {
   const unsigned lanes = session.local_params().lanes;
+  if (worker >= lanes) return std::nullopt;
   return static_cast<uint8_t>((worker + lanes - cp_first_worker(session.local_sid()) % lanes) % lanes);
 }
 
@@ -102,8 +104,8 @@ void SendPipeline::flush(const Plan& plan) {
 
 bool SendPipeline::seal_train() {
   crypto::Session& session = *peer_->send_session;
-  const uint8_t lane = lane_of(session, worker_);
-  const auto first = session.take_counters(lane, static_cast<uint32_t>(count_));
+  const auto lane = lane_of(session, worker_);
+  const auto first = lane ? session.take_counters(*lane, static_cast<uint32_t>(count_)) : std::nullopt;
   if (!first) {
     tally(counters_.no_session, count_);
     return false;
@@ -111,7 +113,7 @@ bool SendPipeline::seal_train() {
   for (size_t i = 0; i < count_; ++i) {
     uint8_t* packet = buffer_.data() + begin_ + i * packet_size_;
     const size_t size = std::min(packet_size_, end_ - begin_ - i * packet_size_);
-    wire::write_data_header({.number = {.lane = lane, .counter = *first + i}, .sid = session.peer_sid()}, packet);
+    wire::write_data_header({.number = {.lane = *lane, .counter = *first + i}, .sid = session.peer_sid()}, packet);
     jobs_[i] = {.packet = packet, .payload_size = size - CP_DATA_HEADER_SIZE};
   }
   aead_.seal(session.send_key(), std::span(jobs_).first(count_));

@@ -18,7 +18,9 @@
 namespace centipede {
 namespace {
 
+// A round takes from each source about as much as from the others, so that none waits long.
 constexpr size_t tun_reads_a_round = 64;
+constexpr size_t tun_bytes_a_round = size_t{256} << 10;
 constexpr size_t frames_a_round = 64;
 constexpr size_t udp_buffers = 16;
 constexpr size_t udp_buffer_bytes = 65536;  // a whole coalesced train
@@ -58,6 +60,7 @@ class Worker::Loop {
 
   void run() {
     list_sources();
+    take_over_plan();
     bool awake = false;
     while (!worker_.stopping_.load(std::memory_order_acquire)) {
       if (!awake && !arm_all()) return;
@@ -65,11 +68,15 @@ class Worker::Loop {
       if (!ready) return setup_.failed(ready.error());
       for (const Ready& one : *ready)
         disarmed(one.token);
+      // Drained before the version is read: what is published later wakes us again.
+      if (!sources_.front().armed) {
+        worker_.wake_.drain();
+        if (!arm(0)) return;
+      }
       if (setup_.board.version() != version_) take_over_plan();
       bool worked = false;
       for (const Source& source : sources_)
         if (!source.armed) worked |= serve(source);
-      sender_.flush(*plan_);
       if (!worked && awake) sched_yield();
       awake = patience_.goes_on(monotonic_now(), worked);
     }
@@ -104,15 +111,16 @@ class Worker::Loop {
 
   // What has been looked at directly until now. One that is ready is reported at once, so nothing is missed.
   bool arm_all() {
-    for (size_t i = 0; i < sources_.size(); ++i) {
-      if (sources_[i].armed) continue;
-      if (const auto armed = ring_.poll(sources_[i].fd, token(i)); !armed) {
-        setup_.failed(armed.error());
-        return false;
-      }
-      sources_[i].armed = true;
-    }
+    for (size_t i = 0; i < sources_.size(); ++i)
+      if (!sources_[i].armed && !arm(i)) return false;
     return true;
+  }
+
+  bool arm(size_t source) {
+    const auto armed = ring_.poll(sources_[source].fd, token(source));
+    if (!armed) setup_.failed(armed.error());
+    sources_[source].armed = armed.has_value();
+    return sources_[source].armed;
   }
 
   void disarmed(uint64_t reported) {
@@ -131,11 +139,10 @@ class Worker::Loop {
     return drained ? Duration::max() : Duration(milliseconds(1));
   }
 
-  // True when there was something to do.
+  // True when there was something to do. What strangers send is not: it shall not keep the worker awake.
   bool serve(const Source& source) {
     switch (source.kind) {
       case Source::Kind::wake:
-        worker_.wake_.drain();
         return false;
       case Source::Kind::tun:
         return serve_tun();
@@ -149,14 +156,17 @@ class Worker::Loop {
 
   bool serve_tun() {
     size_t reads = 0;
-    while (reads < tun_reads_a_round) {
+    size_t bytes = 0;
+    while (reads < tun_reads_a_round && bytes < tun_bytes_a_round) {
       const auto size = setup_.tun.read(tun_buffer_);
       if (!size || *size == 0) break;
       ++reads;
+      bytes += *size;
       if (*size < VirtioHeader::wire_bytes) continue;
       const ConstBytes packet = ConstBytes(tun_buffer_).first(*size).subspan(VirtioHeader::wire_bytes);
       sender_.packet(*plan_, VirtioHeader::load(tun_buffer_.data()), packet);
     }
+    sender_.flush(*plan_);
     return reads > 0;
   }
 
@@ -176,8 +186,7 @@ class Worker::Loop {
       }
     }
     tally(worker_.counters_.received_udp, arrivals_.size());
-    receiver_.process(*plan_, arrivals_);
-    return true;
+    return process();
   }
 
   bool serve_xsk(uint8_t uplink, XskQueue& queue) {
@@ -189,9 +198,16 @@ class Worker::Loop {
     }
     tally(worker_.counters_.received_xdp, count);
     tally(worker_.counters_.malformed, count - arrivals_.size());
-    receiver_.process(*plan_, arrivals_);
+    const bool worked = process();
     queue.release(setup_.index, std::span(frames_).first(count));
-    return true;
+    return worked;
+  }
+
+  // True when one of the arrivals was authentic.
+  bool process() {
+    const uint64_t before = worker_.counters_.opened;
+    receiver_.process(*plan_, arrivals_);
+    return worker_.counters_.opened != before;
   }
 
   static std::optional<Arrival> parse_frame(uint8_t uplink, const XskFrame& frame);

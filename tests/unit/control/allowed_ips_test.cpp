@@ -149,6 +149,24 @@ TEST(AllowedIps, ManyHostsOfBothFamiliesAreFoundBeforeTheNetworksAroundThem) {
   EXPECT_EQ(table.lookup_v4(v4.data()), std::nullopt);
 }
 
+// Regular address plans: a host in each network of some size.
+TEST(AllowedIps, HostsOfRegularPlansAreFoundWithoutALongSearch) {
+  for (const unsigned shift : {0U, 4U, 8U, 12U, 16U, 20U}) {
+    AllowedIps table;
+    constexpr PeerId hosts = 4096;
+    for (PeerId host = 0; host < hosts; ++host) {
+      std::array<uint8_t, 4> v4;
+      std::array<uint8_t, 16> v6{};
+      store_be<uint32_t>(v4.data(), (host << shift) + 1);
+      store_be<uint64_t>(v6.data(), 0x20010db800000000ULL + (uint64_t{host} << shift));
+      v6[15] = 1;
+      ASSERT_TRUE(table.insert({IpAddress::v4(v4.data()), 32}, host));
+      ASSERT_TRUE(table.insert({IpAddress::v6(v6.data()), 128}, host));
+    }
+    EXPECT_LT(table.longest_host_search(), 64U) << "one in each 2^" << shift;
+  }
+}
+
 // Networks of every length that have most of their bits in common with one another, so that paths part everywhere.
 TEST(AllowedIps, NetworksThatPartAtEveryBitAgreeWithTheSlowWay) {
   std::mt19937 random(8);

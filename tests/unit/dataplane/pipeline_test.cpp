@@ -1,5 +1,6 @@
 // The two pipelines of a worker without sockets: sealed packets in, TUN writes out. The TUN queue is a pipe end or
 // /dev/null; everything else is the product's own.
+#include <centipede/abi.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
@@ -338,12 +339,27 @@ TEST_F(PipelineTest, a_control_packet_that_the_control_thread_does_not_take_is_c
 }
 
 TEST_F(PipelineTest, handshakes_and_control_frames_go_to_the_control_thread) {
-  receive(std::vector<uint8_t>(CP_INITIATION_SIZE, 0x81));
+  std::vector<uint8_t> initiation(CP_INITIATION_SIZE);
+  initiation[0] = CP_CONTROL_BIT | CP_TYPE_INITIATION;
+  initiation[1] = CP_PROTOCOL_VERSION;
+  receive(initiation);
   receive(sealed({CP_CONTROL_LANE, 1}, inner));
   const auto contents = mailbox.take();
   ASSERT_EQ(contents.datagrams.size(), 2U);
   EXPECT_EQ(contents.datagrams[0].route.remote, remote(0));
   EXPECT_EQ(counters.delivered, 0U);
+}
+
+TEST_F(PipelineTest, what_is_no_message_or_of_no_session_never_gets_to_the_control_thread) {
+  receive({});
+  receive({0});
+  receive(std::vector<uint8_t>(CP_DATA_HEADER_SIZE - 1));
+  receive(std::vector<uint8_t>(CP_INITIATION_SIZE, 0x81));
+  receive(std::vector<uint8_t>(CP_INITIATION_SIZE - 1, 0x81));
+  EXPECT_EQ(counters.malformed, 5U);
+  receive(sealed({CP_CONTROL_LANE, 1}, inner, *receiving));  // to the other end's session
+  EXPECT_EQ(counters.unknown_session, 1U);
+  EXPECT_TRUE(mailbox.take().datagrams.empty());
 }
 
 TEST_F(PipelineTest, random_datagrams_are_each_counted_once_and_never_delivered) {
@@ -421,6 +437,52 @@ TEST_F(SendPipelineTest, packets_of_changing_size_all_get_numbers_of_their_own) 
   EXPECT_EQ(counters.sealed, 5000U);
   EXPECT_EQ(sending->take_counters(1, 1), 5000U);
   EXPECT_EQ(sending->take_counters(0, 1), 0U);
+}
+
+TEST_F(SendPipelineTest, a_worker_without_a_lane_of_its_own_sends_nothing) {
+  for (const unsigned worker : {2U, 3U, 126U}) {  // the session has two
+    SendPipeline sender(worker, 1420, *aead, counters);
+    sender.packet(plan, {}, to_peer);
+    sender.flush(plan);
+  }
+  EXPECT_EQ(counters.sealed, 0U);
+  EXPECT_EQ(counters.no_session, 3U);
+  EXPECT_EQ(sending->packets_sealed(), 0U);
+}
+
+// cp_first_worker(): each worker has a lane of its own, and what the peer sends back on a lane is this worker's again.
+TEST_F(SendPipelineTest, answers_on_a_workers_lane_come_back_to_it) {
+  for (const wire::SessionId sid : {0ULL, 1ULL, 2ULL, 0xffffULL, 0x123456789abcfffeULL}) {
+    for (unsigned lanes = 1; lanes <= 126; lanes += 25) {
+      auto peer = std::make_shared<control::PeerForwarding>(*plan.forwarding.peers[sender_peer]);
+      auto own = std::make_shared<crypto::Session>(
+          sid, wire::Params{.lanes = static_cast<uint8_t>(lanes)},
+          crypto::Established{.keys = keys(1, 2), .peer_sid = 1, .peer_params = {.lanes = 1}});
+      peer->send_session = own;
+      peer->paths = {{.remote = remote(0), .counters = std::make_shared<control::PathCounters>(lanes)}};
+      peer->send_paths = peer->paths;
+      plan.forwarding.peers.set(sender_peer, peer);
+      for (unsigned worker = 0; worker < lanes; ++worker) {
+        SendPipeline sender(worker, 1420, *aead, counters);
+        sender.packet(plan, {}, to_peer);
+        sender.flush(plan);
+      }
+      // One packet on each lane.
+      for (unsigned lane = 0; lane < lanes; ++lane)
+        EXPECT_EQ(own->take_counters(static_cast<uint8_t>(lane), 1), 1U) << "lane " << lane << " of " << lanes;
+      for (unsigned worker = 0; worker < lanes; ++worker) {
+        SendPipeline sender(worker, 1420, *aead, counters);
+        sender.packet(plan, {}, to_peer);
+        sender.flush(plan);
+        unsigned lane = 0;
+        while (lane < lanes && own->take_counters(static_cast<uint8_t>(lane), 0) != 3U)
+          ++lane;
+        ASSERT_LT(lane, lanes);
+        EXPECT_EQ((cp_first_worker(sid) + lane) % lanes, worker);
+        (void)own->take_counters(static_cast<uint8_t>(lane), 1);  // found
+      }
+    }
+  }
 }
 
 }  // namespace

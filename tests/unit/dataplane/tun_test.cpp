@@ -250,11 +250,12 @@ TEST_P(TunTest, FlowsSpreadOverTheQueuesAndEachKeepsToItsOwn) {
     std::array<std::set<uint16_t>, 2> ports;
     Packet buffer(tun_buffer_bytes);
     const size_t at = VirtioHeader::wire_bytes + (GetParam() ? 40 : 20);
+    std::vector<FileDescriptor> apps;  // all open at once, so that each has a port of its own
     for (unsigned flow = 0; flow < 64; ++flow) {
-      const FileDescriptor app = network.socket(SOCK_DGRAM);
-      ASSERT_EQ(network.connect(app.get(), 7777), 0);
+      apps.push_back(network.socket(SOCK_DGRAM));
+      ASSERT_EQ(network.connect(apps.back().get(), 7777), 0);
       for (unsigned packet = 0; packet < 3; ++packet)
-        ASSERT_EQ(::send(app.get(), "x", 1, 0), 1);
+        ASSERT_EQ(::send(apps.back().get(), "x", 1, 0), 1);
     }
     for (size_t queue = 0; queue < 2; ++queue) {
       while (const size_t bytes = network.tun.queue(queue).read(buffer).value_or(0)) {

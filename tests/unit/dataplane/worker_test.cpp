@@ -1,0 +1,95 @@
+// A worker beside the thread that publishes plans: whatever the moment, it takes over the newest and lets go of the
+// others.
+#include "dataplane/worker.h"
+
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <chrono>
+#include <random>
+#include <thread>
+
+#include "crypto/keys.h"
+
+namespace centipede {
+namespace {
+
+using std::chrono::steady_clock;
+
+class WorkerTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_TRUE(crypto::initialise());
+    std::array<int, 2> ends{};
+    ASSERT_EQ(::socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends.data()), 0);
+    tun_.reset(ends[0]);
+    other_end_.reset(ends[1]);
+  }
+
+  std::unique_ptr<Worker> start() {
+    auto worker = Worker::start({.mtu = 1420,
+                                 .tun = TunQueue(tun_.get()),
+                                 .offloads = {},
+                                 .board = board,
+                                 .control = mailbox_,
+                                 .failed = [](const Error& error) { ADD_FAILURE() << error.text; }});
+    EXPECT_TRUE(worker) << worker.error().text;
+    return worker ? std::move(*worker) : nullptr;
+  }
+
+  // A large one takes a while to let go of, in which the next is published.
+  static std::shared_ptr<Plan> plan() {
+    auto made = std::make_shared<Plan>();
+    for (int i = 0; i < 2000; ++i)
+      made->forwarding.peers.push_back(std::make_shared<control::PeerForwarding>());
+    return made;
+  }
+
+  static bool expires(const std::weak_ptr<Plan>& plan) {
+    const auto until = steady_clock::now() + std::chrono::seconds(5);
+    while (!plan.expired() && steady_clock::now() < until)
+      std::this_thread::sleep_for(std::chrono::microseconds(200));
+    return plan.expired();
+  }
+
+  PlanBoard board;
+
+ private:
+  FileDescriptor tun_;
+  FileDescriptor other_end_;
+  ControlMailbox mailbox_{WakeUp::create().value()};
+};
+
+TEST_F(WorkerTest, a_plan_published_while_another_is_taken_over_is_not_missed) {
+  const auto worker = start();
+  ASSERT_NE(worker, nullptr);
+  std::mt19937 random(5);
+  for (int round = 0; round < 1000; ++round) {
+    auto first = plan();
+    auto second = plan();
+    const std::weak_ptr<Plan> replaced = first;
+    board.publish(std::move(first));
+    worker->wake();
+    const auto until = steady_clock::now() + std::chrono::microseconds(50 + random() % 300);
+    while (steady_clock::now() < until) {
+    }
+    board.publish(std::move(second));
+    worker->wake();
+    ASSERT_TRUE(expires(replaced)) << "round " << round << ": asleep with a plan that has been replaced";
+  }
+}
+
+TEST_F(WorkerTest, a_plan_from_before_its_start_is_taken_over) {
+  auto before = plan();
+  board.publish(before);
+  const auto worker = start();
+  ASSERT_NE(worker, nullptr);
+  const auto until = steady_clock::now() + std::chrono::seconds(5);
+  while (before.use_count() < 3 && steady_clock::now() < until)
+    std::this_thread::sleep_for(std::chrono::microseconds(200));
+  EXPECT_EQ(before.use_count(), 3) << "ours, the board's and the worker's";
+}
+
+}  // namespace
+}  // namespace centipede
