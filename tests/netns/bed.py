@@ -350,11 +350,11 @@ class Bed:
     def link(self, link, *action):
         return run(TESTBED, "link", "--bed", self.name, link, *action).stdout
 
-    def iperf(self, client, server, address, *options):
+    def iperf(self, client, server, address, *options, port=5201):
         """iperf3 from one host to `address` of another; its JSON report."""
-        listener = server.start("iperf3", "-s", "-1", "-B", address, stdout=subprocess.DEVNULL)
-        wait_for("iperf3 listens", lambda: ":5201" in server.run("ss", "-ltn").stdout)
-        report = json.loads(client.run("iperf3", "-c", address, "-J", *options).stdout)
+        listener = server.start("iperf3", "-s", "-1", "-B", address, "-p", port, stdout=subprocess.DEVNULL)
+        wait_for("iperf3 listens", lambda: f":{port}" in server.run("ss", "-ltn").stdout)
+        report = json.loads(client.run("iperf3", "-c", address, "-p", port, "-J", *options).stdout)
         listener.wait(10)
         return report
 

@@ -1,8 +1,8 @@
 // One session: the keys of both directions and the counters of the sending lanes. The session id is the key epoch:
 // every handshake makes a new Session, so old and new packets in flight never share a key or a window. Ownership:
 // shared by the controller (control lane) and the plans that the workers read; keys are wiped with the last one.
-// Threading: each lane's counter has one sending thread (worker k: lane k; control thread: lane 127); the tallies are
-// relaxed atomics that anyone may read.
+// Threading: each lane's counter has one sending thread (a worker, which has a lane of its own, or the control thread:
+// lane 127); the tallies are relaxed atomics that anyone may read.
 #pragma once
 
 #include <array>

@@ -27,6 +27,7 @@
 #include "dataplane/uring.h"
 #include "dataplane/worker.h"
 #include "dataplane/xdp.h"
+#include "wire/message.h"
 
 namespace centipede {
 namespace {
@@ -133,6 +134,7 @@ class Daemon::Impl {
   Result<void> configure_interface();
   void serve(uint64_t token, const Now& now);
   void serve_socket(UdpSocket& socket, control::UplinkId id, const Now& now);
+  void serve_datagram(const control::Route& route, ConstBytes datagram, const Now& now);
   void serve_mailbox(const Now& now);
   void uplinks_changed(const Now& now);
   void arm_sockets();
@@ -424,9 +426,17 @@ void Daemon::Impl::serve(uint64_t token, const Now& now) {
 void Daemon::Impl::serve_socket(UdpSocket& socket, control::UplinkId id, const Now& now) {
   const auto received = socket.receive(*udp_batch_);
   if (!received) return;
-  for (const ReceivedDatagram& datagram : *received) {
-    controller_->on_datagram({.uplink = id, .local = datagram.local, .remote = datagram.remote}, datagram.bytes, now);
-  }
+  for (const ReceivedDatagram& datagram : *received)
+    serve_datagram({.uplink = id, .local = datagram.local, .remote = datagram.remote}, datagram.bytes, now);
+}
+
+// The kernel joins what comes from one address in one moment, and chooses the socket by the first: behind a heartbeat
+// there may be data.
+void Daemon::Impl::serve_datagram(const control::Route& route, ConstBytes datagram, const Now& now) {
+  const auto header = wire::parse_data_header(datagram);
+  if (!header || header->number.lane == CP_CONTROL_LANE) return controller_->on_datagram(route, datagram, now);
+  const size_t worker = (cp_first_worker(header->sid) + header->number.lane) % workers_.size();
+  (void)workers_[worker]->hand_over({route, {datagram.begin(), datagram.end()}});
 }
 
 void Daemon::Impl::serve_mailbox(const Now& now) {

@@ -14,6 +14,7 @@ constexpr uint32_t min_words_per_lane = 2;
 constexpr uint64_t sessions_a_peer = 5;
 constexpr uint64_t sessions_in_transit = 4;
 constexpr uint64_t lanes_a_session = 16;
+constexpr uint32_t lanes_when_crowded = 4;
 constexpr uint64_t sessions_min = 64;
 constexpr uint64_t sessions_max = 1U << 22;
 // For each of them the kernel keeps CP_MAX_UPLINKS rows on every CPU.
@@ -76,12 +77,13 @@ bool ReceiveSessions::add(control::PeerId peer, const std::shared_ptr<crypto::Se
 std::shared_ptr<WindowRange> ReceiveSessions::windows_for(const crypto::Session& session) {
   const uint32_t lanes = session.peer_params().lanes;
   const uint32_t wanted = 1U << (session.local_params().window_bits - CP_WINDOW_WORD_SHIFT);
-  // A peer that announces many lanes gets smaller windows, not its neighbours' memory.
+  // A peer that announces many lanes gets smaller windows.
   const auto within = [&](uint32_t share) {
     return std::min(wanted, std::bit_floor(std::max(share / lanes, min_words_per_lane)));
   };
   const uint32_t most = within(capacity_.words_per_session);
-  if (shared_ != nullptr)
+  // The second half of the array is for sessions of few lanes: a few peers of many lanes shall not have it all.
+  if (shared_ != nullptr && (lanes <= lanes_when_crowded || shared_->used() < shared_->size() / 2))
     if (auto windows = shared_->allocate(lanes, most)) return windows;
   const bool plenty = plain_.used() < plain_.size() / 2;
   std::shared_ptr<WindowRange> windows;

@@ -30,7 +30,7 @@ struct SessionCapacity {
   uint32_t sessions = 0;           // entries of `sessions`: all that the controller may have
   uint32_t counted = 0;            // of them with rows in session_counters
   uint32_t shared_words = 0;       // of `windows`, backed by memory at once
-  uint32_t plain_words = 0;        // of WindowMemory, backed as it is used
+  uint32_t plain_words = 0;        // of WindowMemory, address space until a session gets some of it
   uint32_t words_per_session = 0;  // the most that one gets
   uint32_t reserved_words = 0;     // what each one is sure of
 };

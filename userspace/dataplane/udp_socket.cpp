@@ -271,7 +271,7 @@ Result<std::vector<UdpSocket>> UdpSocket::open_group(const UdpSocketOptions& opt
   const unsigned sockets = workers + 2;
   group.reserve(sockets);
   for (unsigned i = 0; i < sockets; ++i) {
-    // Control datagrams are looked at one by one, and coalesced they could take data with them into the wrong socket.
+    // Control datagrams are looked at one by one: trains that the kernel has joined are taken apart for these sockets.
     shared.gro = options.gro && i < workers;
     shared.filter_fd = i < workers ? options.filter_fd : -1;
     shared.busy_poll_us = i < workers ? options.busy_poll_us : 0;

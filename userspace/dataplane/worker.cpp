@@ -22,6 +22,7 @@ namespace {
 constexpr size_t tun_reads_a_round = 64;
 constexpr size_t tun_bytes_a_round = size_t{256} << 10;
 constexpr size_t frames_a_round = 64;
+constexpr size_t inbox_limit = 256;
 constexpr size_t udp_buffers = 16;
 constexpr size_t udp_buffer_bytes = 65536;  // a whole coalesced train
 
@@ -69,16 +70,21 @@ class Worker::Loop {
       for (const Ready& one : *ready)
         disarmed(one.token);
       // Drained before the version is read: what is published later wakes us again.
-      if (!sources_.front().armed) {
+      const bool woken = !sources_.front().armed;
+      if (woken) {
         worker_.wake_.drain();
         if (!arm(0)) return;
       }
       if (setup_.board.version() != version_) take_over_plan();
-      bool worked = false;
+      bool worked = woken && serve_inbox();
       for (const Source& source : sources_)
         if (!source.armed) worked |= serve(source);
-      if (!worked && awake) sched_yield();
-      awake = patience_.goes_on(monotonic_now(), worked);
+      const Instant now = monotonic_now();
+      awake = patience_.goes_on(now, worked);
+      if (!worked && awake) {
+        sched_yield();
+        patience_.yielded(now, monotonic_now());
+      }
     }
   }
 
@@ -100,9 +106,11 @@ class Worker::Loop {
       UplinkIo* uplink = plan_->uplinks[id].get();
       if (uplink == nullptr) continue;
       sources_.push_back({.kind = Source::Kind::udp, .uplink = id, .fd = uplink->data_socket(setup_.index).fd()});
-      for (uint8_t queue = 0; queue < uplink->queues().size(); ++queue)
-        sources_.push_back(
-            {.kind = Source::Kind::xsk, .uplink = id, .queue = queue, .fd = uplink->queues()[queue]->fd(setup_.index)});
+      for (size_t queue = 0; queue < uplink->queues().size(); ++queue)
+        sources_.push_back({.kind = Source::Kind::xsk,
+                            .uplink = id,
+                            .queue = static_cast<uint8_t>(queue),
+                            .fd = uplink->queues()[queue]->fd(setup_.index)});
     }
   }
 
@@ -152,6 +160,18 @@ class Worker::Loop {
         return serve_xsk(source.uplink, *plan_->uplinks[source.uplink]->queues()[source.queue]);
     }
     return false;
+  }
+
+  bool serve_inbox() {
+    std::vector<StrayDatagram> strays = worker_.take_inbox();
+    arrivals_.clear();
+    for (StrayDatagram& stray : strays) {
+      arrivals_.push_back({.payload = stray.bytes,
+                           .uplink = stray.route.uplink,
+                           .local = stray.route.local,
+                           .remote = stray.route.remote});
+    }
+    return process();
   }
 
   bool serve_tun() {
@@ -271,6 +291,21 @@ Worker::~Worker() {
   stopping_.store(true, std::memory_order_release);
   wake_.wake();
   if (thread_.joinable()) thread_.join();
+}
+
+bool Worker::hand_over(StrayDatagram datagram) {
+  {
+    const std::scoped_lock lock(inbox_mutex_);
+    if (inbox_.size() >= inbox_limit) return false;
+    inbox_.push_back(std::move(datagram));
+  }
+  wake();
+  return true;
+}
+
+std::vector<StrayDatagram> Worker::take_inbox() {
+  const std::scoped_lock lock(inbox_mutex_);
+  return std::exchange(inbox_, {});
 }
 
 WorkerCounters Worker::counters() {

@@ -1,5 +1,6 @@
-// One core's share of the data plane: TUN queue k, lane k, socket k of every uplink, one AEAD provider, one io_uring in
-// which it sleeps. It shares nothing that is written per packet with other workers but the window words.
+// One core's share of the data plane: TUN queue k, a lane of each session, socket k of every uplink, one AEAD provider,
+// one io_uring in which it sleeps. It shares nothing that is written per packet with other workers but the window
+// words.
 //
 // A round: take over a new plan if there is one, take what there is from each source that has been reported since the
 // last sleep, send. A source is armed with io_uring only before a sleep, so that a busy one costs neither its producer
@@ -14,7 +15,9 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <thread>
+#include <vector>
 
 #include "base/result.h"
 #include "crypto/aead.h"
@@ -49,14 +52,20 @@ class alignas(64) Worker {
 
   // The board has a new plan, or stop() was called.
   void wake() { wake_.wake(); }
+  // A data packet that reached the control thread (the kernel had joined it to a heartbeat). From any thread. False,
+  // and the datagram dropped, when the worker is behind.
+  bool hand_over(StrayDatagram datagram);
   [[nodiscard]] WorkerCounters counters();
 
  private:
   class Loop;
   explicit Worker(WakeUp wake) : wake_(std::move(wake)) {}
+  [[nodiscard]] std::vector<StrayDatagram> take_inbox();
 
   WakeUp wake_;
   std::atomic<bool> stopping_{false};
+  std::mutex inbox_mutex_;
+  std::vector<StrayDatagram> inbox_;
   WorkerCounters counters_;
   std::thread thread_;
 };

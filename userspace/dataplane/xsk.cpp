@@ -41,7 +41,8 @@ uint32_t device_mtu(const std::string& device) {
   return static_cast<uint32_t>(request.ifr_mtu);
 }
 
-// The device's interrupts stay off while somebody polls. Kernels before 5.11 know no preference; then nothing changes.
+// The queue is then driven by who polls, as far as its device is set for that (napi_defer_hard_irqs,
+// gro_flush_timeout). Kernels before 5.11 know no preference; then nothing changes.
 void prefer_busy_poll(int fd, uint32_t microseconds) {
   const auto set = [fd](int option, int value) { (void)setsockopt(fd, SOL_SOCKET, option, &value, sizeof value); };
   set(SO_PREFER_BUSY_POLL, 1);

@@ -85,5 +85,31 @@ TEST(Patience, AtLeastAsLongAsConfigured) {
     EXPECT_GE(clock.work(), milliseconds(20));
 }
 
+TEST(Patience, AYieldThatTookLongMakesItSleepAtOnceForAWhileThatDoubles) {
+  Patience patience;
+  Instant now = Instant(seconds(1000));
+  Duration expected = Patience::shortest_sleepy;
+  for (int i = 0; i < 10; ++i) {
+    ASSERT_TRUE(patience.goes_on(now, true));
+    ASSERT_TRUE(patience.goes_on(now + step, false));
+    patience.yielded(now + step, now + milliseconds(3));
+    now += milliseconds(3);
+    ASSERT_TRUE(patience.goes_on(now, true)) << "work is always done";
+    EXPECT_FALSE(patience.goes_on(now + step, false));
+    EXPECT_FALSE(patience.goes_on(now + expected - step, false));
+    now += expected;
+    ASSERT_TRUE(patience.goes_on(now, true));
+    EXPECT_TRUE(patience.goes_on(now + step, false)) << "another try";
+    expected = std::min(2 * expected, Patience::longest_sleepy);
+  }
+  now += 2 * Patience::longest_sleepy;
+  ASSERT_TRUE(patience.goes_on(now, true));
+  patience.yielded(now, now + step);
+  patience.yielded(now, now + milliseconds(3));
+  now += milliseconds(3) + Patience::shortest_sleepy;
+  ASSERT_TRUE(patience.goes_on(now, true));
+  EXPECT_TRUE(patience.goes_on(now + step, false)) << "it begins anew when yields are short again";
+}
+
 }  // namespace
 }  // namespace centipede

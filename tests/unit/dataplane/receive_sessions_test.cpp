@@ -80,6 +80,22 @@ TEST_F(ReceiveSessionsTest,
   EXPECT_EQ(&windows(5).pool(), &shared) << "what comes back is seen first";
 }
 
+TEST_F(ReceiveSessionsTest, peers_of_many_lanes_leave_half_of_what_xdp_sees_to_the_others) {
+  std::vector<uint64_t> seen(size_t{32} * words_per_lane);
+  std::vector<uint64_t> unseen(size_t{64} * words_per_lane);
+  WindowPool shared(seen);
+  WindowPool plain(unseen);
+  ReceiveSessions sessions(nullptr, &shared, plain, {.words_per_session = 8 * words_per_lane, .reserved_words = 256});
+  for (wire::SessionId sid = 1; sid <= 4; ++sid)
+    ASSERT_TRUE(sessions.add(0, session(sid, 8)));
+  ASSERT_TRUE(sessions.add(1, session(5, 4)));
+  const auto pool_of = [&](wire::SessionId sid) { return &sessions.table().find(sid)->windows->pool(); };
+  EXPECT_EQ(pool_of(2), &shared);
+  EXPECT_EQ(pool_of(3), &plain);
+  EXPECT_EQ(pool_of(4), &plain);
+  EXPECT_EQ(pool_of(5), &shared);
+}
+
 TEST_F(ReceiveSessionsTest, every_session_of_every_peer_finds_its_reserve_however_much_the_first_ones_took) {
   constexpr size_t peers = 4000;
   const SessionCapacity capacity = session_capacity(peers, CP_WINDOW_BITS_DEFAULT);

@@ -5,12 +5,15 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <random>
 #include <thread>
 
 #include "crypto/keys.h"
+#include "two_ends.h"
+#include "wire/message.h"
 
 namespace centipede {
 namespace {
@@ -53,6 +56,8 @@ class WorkerTest : public testing::Test {
     return plan.expired();
   }
 
+  [[nodiscard]] int application() const { return other_end_.get(); }
+
   PlanBoard board;
 
  private:
@@ -89,6 +94,32 @@ TEST_F(WorkerTest, a_plan_from_before_its_start_is_taken_over) {
   while (before.use_count() < 3 && steady_clock::now() < until)
     std::this_thread::sleep_for(std::chrono::microseconds(200));
   EXPECT_EQ(before.use_count(), 3) << "ours, the board's and the worker's";
+}
+
+TEST_F(WorkerTest, a_data_packet_that_is_handed_over_reaches_tun) {
+  const test::TwoEnds ends;
+  board.publish(ends.plans[0]);
+  const auto worker = start();
+  ASSERT_NE(worker, nullptr);
+  std::vector<uint8_t> datagram(CP_DATA_HEADER_SIZE + 21);
+  uint8_t* inner = datagram.data() + CP_DATA_HEADER_SIZE;
+  inner[0] = 0x45;
+  store_be<uint16_t>(inner + 2, 21);
+  inner[9] = 253;
+  std::ranges::copy(IpAddress::parse("10.9.0.2")->bytes(), inner + 12);
+  std::ranges::copy(IpAddress::parse("10.9.0.1")->bytes(), inner + 16);
+  wire::write_data_header({.number = {.lane = 0, .counter = 7}, .sid = test::TwoEnds::sid(0)}, datagram.data());
+  crypto::AeadJob job{.packet = datagram.data(), .payload_size = 21};
+  crypto::make_sodium_aead()->seal(ends.sessions[1]->send_key(), {&job, 1});
+  ASSERT_TRUE(worker->hand_over({{.remote = test::TwoEnds::outer(1)}, datagram}));
+  std::array<uint8_t, 100> written{};
+  const auto until = steady_clock::now() + std::chrono::seconds(5);
+  ssize_t bytes = -1;
+  while ((bytes = ::read(application(), written.data(), written.size())) < 0 && steady_clock::now() < until)
+    std::this_thread::sleep_for(std::chrono::microseconds(200));
+  ASSERT_EQ(bytes, static_cast<ssize_t>(VirtioHeader::wire_bytes + 21));
+  EXPECT_EQ(written[VirtioHeader::wire_bytes], 0x45);
+  EXPECT_EQ(worker->counters().delivered, 1U);
 }
 
 }  // namespace
