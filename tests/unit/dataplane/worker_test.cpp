@@ -24,10 +24,10 @@ class WorkerTest : public testing::Test {
  protected:
   void SetUp() override {
     ASSERT_TRUE(crypto::initialise());
-    std::array<int, 2> ends{};
-    ASSERT_EQ(::socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends.data()), 0);
-    tun_.reset(ends[0]);
-    other_end_.reset(ends[1]);
+    std::array<int, 2> pair{};
+    ASSERT_EQ(::socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair.data()), 0);
+    tun_.reset(pair[0]);
+    other_end_.reset(pair[1]);
   }
 
   std::unique_ptr<Worker> start() {
@@ -58,6 +58,7 @@ class WorkerTest : public testing::Test {
 
   [[nodiscard]] int application() const { return other_end_.get(); }
 
+  test::TwoEnds ends;
   PlanBoard board;
 
  private:
@@ -97,7 +98,6 @@ TEST_F(WorkerTest, a_plan_from_before_its_start_is_taken_over) {
 }
 
 TEST_F(WorkerTest, a_data_packet_that_is_handed_over_reaches_tun) {
-  const test::TwoEnds ends;
   board.publish(ends.plans[0]);
   const auto worker = start();
   ASSERT_NE(worker, nullptr);
