@@ -86,7 +86,8 @@ def forge(kind, sid, genuine):
 
 def main():
     source, target, port, count, kinds = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5:]
-    listener = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
+    # Protocol 0 until it is bound: else it would first hear all devices.
+    listener = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
     listener.bind((source, ETH_P_ALL))
     headers, sid, genuine = observe(listener, port)
     listener.close()

@@ -22,7 +22,7 @@ HEADERS = 14 + 20 + 8
 
 
 def open_device(device):
-    wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
+    wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)  # until it is bound it hears nothing
     wire.bind((device, ETH_P_ALL))
     return wire
 
