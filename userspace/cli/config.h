@@ -1,8 +1,7 @@
 // The configuration file of a tunnel, /etc/centipede/<interface>.toml, read and checked into a TunnelConfig.
 //
 //   [interface]  private_key | private_key_file, address [], listen_port, uplinks [], workers, mode, aead,
-//   busy_poll_us,
-//                mtu, window (packets, a power of two), heartbeat_ms, rekey_seconds, routes
+//                busy_poll_us, mtu, window (packets, a power of two), heartbeat_ms, rekey_seconds, routes
 //   [[peer]]     name, public_key, preshared_key | preshared_key_file, allowed_ips [], endpoints [], policy
 //
 // Key files are relative to the configuration file's folder. Endpoints may hold host names, resolved while loading.

@@ -436,7 +436,9 @@ void Daemon::Impl::serve_datagram(const control::Route& route, ConstBytes datagr
   const auto header = wire::parse_data_header(datagram);
   if (!header || header->number.lane == CP_CONTROL_LANE) return controller_->on_datagram(route, datagram, now);
   const size_t worker = (cp_first_worker(header->sid) + header->number.lane) % workers_.size();
-  (void)workers_[worker]->hand_over({route, {datagram.begin(), datagram.end()}});
+  // One for which there is no room is counted as what it is not: a control datagram.
+  if (!workers_[worker]->hand_over({route, {datagram.begin(), datagram.end()}}))
+    controller_->on_datagram(route, datagram, now);
 }
 
 void Daemon::Impl::serve_mailbox(const Now& now) {

@@ -29,7 +29,7 @@
 
 namespace centipede {
 
-// Aligned: the counters share no cache line with anything that another thread writes.
+// Aligned: the counters share no cache line with anything that another thread writes per packet.
 class alignas(64) Worker {
  public:
   struct Setup {
