@@ -13,6 +13,7 @@
 
 #include "crypto/aead.h"
 #include "crypto/keys.h"
+#include "measure.h"
 
 namespace centipede::crypto {
 namespace {
@@ -38,15 +39,7 @@ struct Packets {
 };
 
 void measure(benchmark::State& state, Packets& packets, const std::function<void()>& all_packets) {
-  using Clock = std::chrono::steady_clock;
-  for (auto _ : state) {
-    std::ranges::copy(packets.sealed, packets.bytes.begin());
-    const auto start = Clock::now();
-    all_packets();
-    state.SetIterationTime(std::chrono::duration<double>(Clock::now() - start).count());
-  }
-  using Counter = benchmark::Counter;
-  state.counters["a_packet"] = Counter(packet_count, Counter::kIsIterationInvariantRate | Counter::kInvert);
+  test::measure(state, packet_count, [&] { std::ranges::copy(packets.sealed, packets.bytes.begin()); }, all_packets);
 }
 
 void provider(benchmark::State& state, Result<std::unique_ptr<AeadProvider>> (*make)(), Direction direction) {
@@ -114,11 +107,8 @@ void library(benchmark::State& state, void (*initialise)(IMB_MGR*), Direction di
   });
 }
 
-// Many short runs, of which the fastest was disturbed least.
 void shapes(benchmark::internal::Benchmark* bench) {
-  bench->ArgsProduct({{64, 256, 512, 1024, 1400, 8900}, {1, 8, 64}})->UseManualTime()->MinTime(0.002);
-  bench->Repetitions(25)->ReportAggregatesOnly()->ComputeStatistics(
-      "fastest", [](const std::vector<double>& times) { return std::ranges::min(times); });
+  test::fastest(bench->ArgsProduct({{64, 256, 512, 1024, 1400, 8900}, {1, 8, 64}})->UseManualTime());
 }
 
 Result<std::unique_ptr<AeadProvider>> sodium() {

@@ -16,6 +16,8 @@
 #include "dataplane/receive_pipeline.h"
 #include "dataplane/receive_sessions.h"
 #include "dataplane/send_pipeline.h"
+#include "measure.h"
+#include "two_ends.h"
 #include "wire/message.h"
 
 namespace centipede {
@@ -24,19 +26,9 @@ namespace {
 constexpr size_t inner_bytes = 1400;
 constexpr size_t packets_a_turn = 4096;
 
-class NoEncryption : public crypto::AeadProvider {
- public:
-  [[nodiscard]] std::string_view name() const override { return "null"; }
-  void seal(const crypto::TrafficKey&, std::span<crypto::AeadJob>) override {}
-  void open(const crypto::TrafficKey&, std::span<crypto::AeadJob> jobs) override {
-    for (crypto::AeadJob& job : jobs)
-      job.ok = true;
-  }
-};
-
 std::unique_ptr<crypto::AeadProvider> provider(bool encrypts) {
   if (encrypts) return std::move(*crypto::make_aead(crypto::AeadChoice::automatic));
-  return std::make_unique<NoEncryption>();
+  return std::make_unique<test::NoAead>();
 }
 
 std::array<uint8_t, 4> address_of(size_t peer) {
@@ -95,11 +87,6 @@ std::vector<uint32_t> turns(size_t peers, size_t active, size_t burst) {
   return whose;
 }
 
-void report(benchmark::State& state, size_t packets) {
-  state.counters["a_packet"] = benchmark::Counter(
-      static_cast<double>(packets), benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
-}
-
 // Inner address → peer, and what the pipeline reads of it.
 void BM_Destination(benchmark::State& state) {
   const Gateway gateway(static_cast<size_t>(state.range(0)));
@@ -112,7 +99,7 @@ void BM_Destination(benchmark::State& state) {
       benchmark::DoNotOptimize(found->send_paths.data());
     }
   }
-  report(state, whose.size());
+  test::a_packet(state, whose.size());
 }
 
 void BM_FindSession(benchmark::State& state) {
@@ -127,7 +114,7 @@ void BM_FindSession(benchmark::State& state) {
       benchmark::DoNotOptimize(entry->windows.get());
     }
   }
-  report(state, whose.size());
+  test::a_packet(state, whose.size());
 }
 
 void send(benchmark::State& state, bool encrypts) {
@@ -146,7 +133,7 @@ void send(benchmark::State& state, bool encrypts) {
     }
   }
   if (counters.sealed == 0 || counters.sent + counters.send_failed != counters.sealed) state.SkipWithError("not sent");
-  report(state, whose.size());
+  test::a_packet(state, whose.size());
 }
 
 void receive(benchmark::State& state, bool encrypts) {
@@ -184,7 +171,7 @@ void receive(benchmark::State& state, bool encrypts) {
   }
   if (counters.delivered == 0 || counters.delivered != counters.opened || counters.unknown_session != 0)
     state.SkipWithError("not delivered");
-  report(state, batch);
+  test::a_packet(state, batch);
 }
 
 void BM_Send_null(benchmark::State& state) {

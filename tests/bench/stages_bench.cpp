@@ -17,6 +17,7 @@
 #include "dataplane/send_pipeline.h"
 #include "dataplane/tally.h"
 #include "dataplane/udp_socket.h"
+#include "measure.h"
 #include "offload_packets.h"
 #include "private_network.h"
 #include "two_ends.h"
@@ -28,33 +29,6 @@ constexpr size_t burst = 44;
 constexpr size_t tun_mtu = 1420;
 
 enum class Flow { tcp4, tcp6, udp4 };
-
-void a_packet(benchmark::State& state, size_t packets) {
-  using Counter = benchmark::Counter;
-  state.counters["a_packet"] =
-      Counter(static_cast<double>(packets), Counter::kIsIterationInvariantRate | Counter::kInvert);
-}
-
-// For stages that leave their input as it was.
-template <class Work>
-void measure(benchmark::State& state, size_t packets, Work work) {
-  for (auto _ : state)
-    work();
-  a_packet(state, packets);
-}
-
-// For stages whose input has to be made anew: to be registered with UseManualTime().
-template <class Prepare, class Work>
-void measure(benchmark::State& state, size_t packets, Prepare prepare, Work work) {
-  using Clock = std::chrono::steady_clock;
-  for (auto _ : state) {
-    prepare();
-    const auto start = Clock::now();
-    work();
-    state.SetIterationTime(std::chrono::duration<double>(Clock::now() - start).count());
-  }
-  a_packet(state, packets);
-}
 
 // Packets of `bytes`, from end 0 to end 1, one behind the other in their flow.
 struct Burst {
@@ -496,11 +470,6 @@ void udp_receive(benchmark::State& state, bool train) {
   if (got != bytes.size()) state.SkipWithError("datagrams were lost");
 }
 
-// Many short runs, of which the fastest was disturbed least.
-void fastest(benchmark::internal::Benchmark* bench) {
-  bench->MinTime(0.002)->Repetitions(25)->ReportAggregatesOnly()->ComputeStatistics(
-      "fastest", [](const std::vector<double>& times) { return std::ranges::min(times); });
-}
 void sizes(benchmark::internal::Benchmark* bench) {
   bench->Arg(64)->Arg(1400);
   fastest(bench);

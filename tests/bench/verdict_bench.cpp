@@ -4,10 +4,10 @@
 #include <centipede/wire.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <functional>
 #include <memory>
 
+#include "bpf_main.h"
 #include "dataplane/xsk.h"
 #include "shield_fixture.h"
 
@@ -196,14 +196,5 @@ void add_all() {
 }  // namespace centipede::test
 
 int main(int argc, char** argv) {
-  testing::InitGoogleTest();
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
-  isolate();
-  if (!environment_problem().empty()) {
-    std::fprintf(stderr, "bench_verdict: %s\n", environment_problem().c_str());
-    return 1;
-  }
-  centipede::test::add_all();
-  benchmark::RunSpecifiedBenchmarks();
+  return centipede::test::run_benchmarks(argc, argv, "bench_verdict", centipede::test::add_all);
 }

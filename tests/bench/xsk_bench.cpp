@@ -5,10 +5,10 @@
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
-#include <chrono>
-#include <cstdio>
 
+#include "bpf_main.h"
 #include "live_fixture.h"
+#include "measure.h"
 
 namespace centipede::test {
 namespace {
@@ -51,53 +51,31 @@ Bench& bench() {
   return made;
 }
 
-template <class Prepare, class Work>
-void measure(benchmark::State& state, Prepare prepare, Work work) {
-  using Clock = std::chrono::steady_clock;
-  for (auto _ : state) {
-    prepare();
-    const auto start = Clock::now();
-    work();
-    state.SetIterationTime(std::chrono::duration<double>(Clock::now() - start).count());
-  }
-  using Counter = benchmark::Counter;
-  state.counters["a_packet"] = Counter(burst, Counter::kIsIterationInvariantRate | Counter::kInvert);
-}
-
 size_t size_of(const benchmark::State& state) {
   return static_cast<size_t>(state.range(0));
 }
 
 void receive(benchmark::State& state) {
   size_t received = 0;
-  measure(state, [&] { bench().send_burst(size_of(state)); }, [&] { received = bench().receive_and_release(); });
+  measure(state, burst, [&] { bench().send_burst(size_of(state)); }, [&] { received = bench().receive_and_release(); });
   if (received != burst) state.SkipWithError("frames were lost");
 }
 
 void send(benchmark::State& state) {
-  measure(state, [&] { (void)bench().receive_and_release(); }, [&] { bench().send_burst(size_of(state)); });
+  measure(state, burst, [&] { (void)bench().receive_and_release(); }, [&] { bench().send_burst(size_of(state)); });
   if (bench().receive_and_release() != burst) state.SkipWithError("frames were lost");
 }
 
-void fastest(benchmark::internal::Benchmark* one) {
-  one->Arg(64)->Arg(1400)->UseManualTime()->Iterations(300)->Repetitions(10)->ReportAggregatesOnly()->ComputeStatistics(
-      "fastest", [](const std::vector<double>& times) { return std::ranges::min(times); });
+void sizes(benchmark::internal::Benchmark* one) {
+  fastest_of(one->Arg(64)->Arg(1400)->UseManualTime()->Iterations(300), 10);
 }
 
-BENCHMARK(receive)->Apply(fastest);
-BENCHMARK(send)->Apply(fastest);
+BENCHMARK(receive)->Apply(sizes);
+BENCHMARK(send)->Apply(sizes);
 
 }  // namespace
 }  // namespace centipede::test
 
 int main(int argc, char** argv) {
-  testing::InitGoogleTest();
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
-  isolate();
-  if (!environment_problem().empty()) {
-    std::fprintf(stderr, "bench_xsk: %s\n", environment_problem().c_str());
-    return 1;
-  }
-  benchmark::RunSpecifiedBenchmarks();
+  return centipede::test::run_benchmarks(argc, argv, "bench_xsk");
 }
