@@ -110,6 +110,12 @@ class Host:
     def capture(self, device, expression):
         return Capture(self, device, expression)
 
+    def add_macvlan(self, address):
+        """upper0, a device of software on top of eth0, with this address."""
+        self.run("ip", "link", "add", "link", "eth0", "name", "upper0", "type", "macvlan", "mode", "bridge")
+        self.run("ip", "address", "add", address, "dev", "upper0")
+        self.run("ip", "link", "set", "upper0", "up")
+
     def mac(self, device="eth0"):
         return self.run("cat", f"/sys/class/net/{device}/address").stdout.strip()
 

@@ -9,11 +9,8 @@ from bed import Bed, check
 def main():
     with Bed("pair") as bed:
         laptop, office = bed.pair(endpoints=["10.9.0.2:5820", "10.2.0.2:5820"], mode="auto")
-        for tunnel, last in ((laptop, 1), (office, 2)):
-            run = tunnel.host.run
-            run("ip", "link", "add", "link", "eth0", "name", "upper0", "type", "macvlan", "mode", "bridge")
-            run("ip", "address", "add", f"10.9.0.{last}/24", "dev", "upper0")
-            run("ip", "link", "set", "upper0", "up")
+        laptop.host.add_macvlan("10.9.0.1/24")
+        office.host.add_macvlan("10.9.0.2/24")
         office.attach("upper0", "wlan0")
         laptop.attach("upper0", "wlan0")
         laptop.wait_active(2)

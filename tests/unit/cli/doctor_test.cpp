@@ -28,45 +28,49 @@ bool run(const std::string& command) {
   return std::system(("(" + command + ") 2>/dev/null").c_str()) == 0;
 }
 
-TEST(Doctor, tells_the_states_of_an_uplink_apart) {
+// A whole test: in a thread with a network namespace of its own, which goes with it.
+template <class Body>
+void in_own_network(Body body) {
   if (geteuid() != 0) GTEST_SKIP() << "needs root: makes network namespaces";
-  std::thread([] {
+  std::thread([&] {
     ASSERT_EQ(unshare(CLONE_NEWNET), 0);
     auto netlink = Netlink::open();
     ASSERT_TRUE(netlink) << netlink.error().text;
-    EXPECT_EQ(examine_uplink(*netlink, "left", ReceiveMode::automatic).at(0).level, Level::fail);
+    body(*netlink);
+  }).join();
+}
+
+TEST(Doctor, tells_the_states_of_an_uplink_apart) {
+  in_own_network([](Netlink& netlink) {
+    EXPECT_EQ(examine_uplink(netlink, "left", ReceiveMode::automatic).at(0).level, Level::fail);
     ASSERT_TRUE(run("ip link add left type veth peer name right"));
-    EXPECT_THAT(find(examine_uplink(*netlink, "left", ReceiveMode::automatic), "left")->finding, HasSubstr("down"));
+    EXPECT_THAT(find(examine_uplink(netlink, "left", ReceiveMode::automatic), "left")->finding, HasSubstr("down"));
     ASSERT_TRUE(run("ip link set left up"));
-    EXPECT_THAT(find(examine_uplink(*netlink, "left", ReceiveMode::automatic), "left")->finding,
+    EXPECT_THAT(find(examine_uplink(netlink, "left", ReceiveMode::automatic), "left")->finding,
                 HasSubstr("no carrier"));
     ASSERT_TRUE(run("ip link set right up"));
-    auto findings = examine_uplink(*netlink, "left", ReceiveMode::automatic);
+    auto findings = examine_uplink(netlink, "left", ReceiveMode::automatic);
     EXPECT_EQ(find(findings, "left")->level, Level::ok);
     EXPECT_EQ(find(findings, "left addresses")->level, Level::fail);
     EXPECT_EQ(find(findings, "left default route")->level, Level::warn);
     EXPECT_THAT(find(findings, "left XDP program")->finding, HasSubstr("none attached"));
     ASSERT_TRUE(
         run("ip addr add 192.0.2.1/24 dev left && ip route add default via 192.0.2.2 && ip link set left mtu 1300"));
-    findings = examine_uplink(*netlink, "left", ReceiveMode::automatic);
+    findings = examine_uplink(netlink, "left", ReceiveMode::automatic);
     EXPECT_EQ(find(findings, "left addresses")->finding, "192.0.2.1");
     EXPECT_EQ(find(findings, "left default route")->finding, "IPv4");
     EXPECT_EQ(find(findings, "left MTU")->level, Level::warn);
     ASSERT_TRUE(run("ip addr add 2001:db8::1/64 dev left nodad && ip -6 route add default via 2001:db8::2 dev left"));
-    EXPECT_EQ(find(examine_uplink(*netlink, "left", ReceiveMode::automatic), "left default route")->finding,
+    EXPECT_EQ(find(examine_uplink(netlink, "left", ReceiveMode::automatic), "left default route")->finding,
               "IPv4 and IPv6");
-  }).join();
+  });
 }
 
 TEST(Doctor, predicts_the_receive_mode_that_attach_will_choose) {
-  if (geteuid() != 0) GTEST_SKIP() << "needs root: makes network namespaces";
-  std::thread([] {
-    ASSERT_EQ(unshare(CLONE_NEWNET), 0);
-    auto netlink = Netlink::open();
-    ASSERT_TRUE(netlink) << netlink.error().text;
+  in_own_network([](Netlink& netlink) {
     ASSERT_TRUE(run("ip link add left type veth peer name right && ip link add link left name upper type macvlan"));
     const auto predicted = [&](const std::string& device, ReceiveMode mode) {
-      const auto findings = examine_uplink(*netlink, device, mode);
+      const auto findings = examine_uplink(netlink, device, mode);
       return *find(findings, device + " receive mode");
     };
     const std::string reason(choose_receive(ReceiveMode::automatic, false).reason);
@@ -78,7 +82,7 @@ TEST(Doctor, predicts_the_receive_mode_that_attach_will_choose) {
     EXPECT_THAT(predicted("left", ReceiveMode::xdp).finding, HasSubstr("veth: native is likely"));
     EXPECT_THAT(predicted("upper", ReceiveMode::xdp).finding, HasSubstr("macvlan is not known for native XDP"));
     EXPECT_THAT(predicted("upper", ReceiveMode::xdp).advice, HasSubstr("mode = \"auto\""));
-  }).join();
+  });
 }
 
 TEST(Doctor, a_port_in_use_is_a_failure_unless_the_tunnel_has_it) {

@@ -44,13 +44,7 @@ class Relay {
 
 TEST(HostileLink, RelayedHeartbeatsDoNotKeepOutTheNewAddressOfAnHonestLink) {
   Network network(3);
-  network.add_host();
-  network.add_host();
-  for (const size_t host : {size_t{0}, size_t{1}}) {
-    const std::string last = std::to_string(host + 1);
-    network.set_uplink(host, 0, {"10.1.0." + last}, 0);
-    network.set_uplink(host, 1, {"10.2.0." + last}, 1);
-  }
+  add_two_with_two_links(network);
   network.add_peer(1, 0, {});
   network.add_peer(0, 1, {at("10.1.0.2"), at("10.2.0.2")});
   Relay relay(network);
@@ -65,7 +59,7 @@ TEST(HostileLink, RelayedHeartbeatsDoNotKeepOutTheNewAddressOfAnHonestLink) {
       packet.destination = at("10.2.0.1");
       return true;
     }
-    if (packet.source.address.bytes()[1] != packet.destination.address.bytes()[1]) return false;
+    if (!same_link(packet)) return false;
     const bool link_0 = packet.source.address.bytes()[1] == 1;
     if (hostile && link_0) return packet.from == 0 && packet.is_control_lane() && relay.relay(packet);
     if (!moved || link_0) return true;
@@ -122,18 +116,12 @@ TEST(HostileLink, RecordedCallsDoNotKeepTheCallerOut) {
 TEST(HostileLink, AnAnswerThatWasHeldBackProvesNoPath) {
   for (const auto& [held, proves] : {std::pair{seconds(9), true}, std::pair{seconds(11), false}}) {
     Network network;
-    network.add_host();
-    network.add_host();
-    for (const size_t host : {size_t{0}, size_t{1}}) {
-      const std::string last = std::to_string(host + 1);
-      network.set_uplink(host, 0, {"10.1.0." + last}, 0);
-      network.set_uplink(host, 1, {"10.2.0." + last}, 1);
-    }
+    add_two_with_two_links(network);
     network.add_peer(1, 0, {});
     std::optional<Packet> answer;
     bool gone = false;
     network.on_packet = [&](Packet& packet) {
-      if (packet.source.address.bytes()[1] != packet.destination.address.bytes()[1]) return false;
+      if (!same_link(packet)) return false;
       const bool link_0 = packet.source.address.bytes()[1] == 1;
       if (link_0 && packet.from == 1 && packet.is_control_lane() && !answer) answer = packet;
       return !gone && !(link_0 && packet.from == 1 && packet.is_control_lane());

@@ -310,4 +310,19 @@ inline void connect_two(Network& network, bool first_calls, bool second_calls, P
   network.add_peer(1, 0, second_calls ? Endpoints{at("10.1.0.1")} : Endpoints{}, policy);
 }
 
+// Hosts 0 and 1 with two uplinks each: link 0 is 10.1.0.0, link 1 is 10.2.0.0; strangers as yet.
+inline void add_two_with_two_links(Network& network) {
+  network.add_host();
+  network.add_host();
+  for (const size_t host : {size_t{0}, size_t{1}}) {
+    const std::string last = std::to_string(host + 1);
+    network.set_uplink(host, 0, {"10.1.0." + last}, 0);
+    network.set_uplink(host, 1, {"10.2.0." + last}, 1);
+  }
+}
+
+inline bool same_link(const Packet& packet) {
+  return packet.source.address.bytes()[1] == packet.destination.address.bytes()[1];
+}
+
 }  // namespace centipede::control::test

@@ -7,21 +7,11 @@
 namespace centipede::control::test {
 namespace {
 
-// Two uplinks each; link 0 is 10.1.0.0, link 1 is 10.2.0.0, and what is sent on one arrives on the same.
+// What is sent on a link arrives on the same.
 void connect_two_links(Network& network, Policy policy = Policy::redundant) {
-  network.add_host();
-  network.add_host();
-  for (const size_t host : {size_t{0}, size_t{1}}) {
-    const std::string last = std::to_string(host + 1);
-    network.set_uplink(host, 0, {"10.1.0." + last}, 0);
-    network.set_uplink(host, 1, {"10.2.0." + last}, 1);
-  }
+  add_two_with_two_links(network);
   network.add_peer(1, 0, {}, policy);
   network.add_peer(0, 1, {at("10.1.0.2"), at("10.2.0.2")}, policy);
-}
-
-bool same_link(const Packet& packet) {
-  return packet.source.address.bytes()[1] == packet.destination.address.bytes()[1];
 }
 
 // `cut` is read at every packet and must outlive the network's use.
