@@ -27,8 +27,8 @@
 char LICENSE[] SEC("license") = "GPL";
 
 /* Into the socket of the lane's worker on the queue the frame came in on. */
-static __always_inline enum cp_verdict steer(const struct xdp_md *ctx, const struct found_uplink *uplink,
-					     const struct cp_session *session, __u32 lane)
+static __always_inline enum cp_verdict steer(const struct xdp_md *ctx, const struct found_uplink *uplink, __u64 sid,
+					     __u32 lane)
 {
 	__u32 queue = ctx->rx_queue_index;
 	__u32 workers = uplink->entry.workers;
@@ -36,7 +36,7 @@ static __always_inline enum cp_verdict steer(const struct xdp_md *ctx, const str
 
 	if (queue >= uplink->entry.queues || !workers)
 		return CP_VERDICT_NO_SOCKET;
-	worker = (session->first_worker + lane) % workers;
+	worker = cp_worker(sid, lane, workers);
 	if (bpf_redirect_map(&xsks, cp_xsk_slot(uplink->row, queue, workers, worker), XDP_PASS) != XDP_REDIRECT)
 		return CP_VERDICT_NO_SOCKET;
 	return CP_VERDICT_REDIRECTED;
@@ -61,7 +61,7 @@ static __always_inline enum cp_verdict judge_data(const struct xdp_md *ctx, cons
 		return CP_VERDICT_BAD_LANE;
 	verdict = judge_counter(session, lane, counter);
 	if (verdict == CP_VERDICT_REDIRECTED)
-		verdict = steer(ctx, uplink, session, lane);
+		verdict = steer(ctx, uplink, sid, lane);
 	count_for_session(session, uplink->row, verdict);
 	return verdict;
 }

@@ -57,15 +57,19 @@ struct cp_address {
 CP_ABI_ASSERT(sizeof(struct cp_address) == 16, "cp_address is 16 bytes");
 
 /*
- * Which worker a data packet of a session is for: (cp_first_worker(sid) + lane) % workers, in the XDP program, in the
- * one that chooses among the UDP sockets (it reads the same 16 bits), and the other way round in whoever sends: worker
- * w sends on lane (w - cp_first_worker(own sid)) % workers. So sessions of one lane spread over the workers, and what
+ * Which worker a data packet of a session is for: cp_worker() in the XDP program, the same from the same 16 bits in the
+ * one that chooses among the UDP sockets, and the other way round in whoever sends: worker w sends on lane
+ * (w - cp_first_worker(own sid)) % workers. So sessions of one lane spread over the workers, and what
  * comes back on the lane that a worker sent on comes back to this worker. (Were it another, the TUN device would move
  * the flow to that one's queue, and so on for ever, out of order.)
  */
 static inline __u32 cp_first_worker(__u64 sid)
 {
 	return sid & 0xffff;
+}
+static inline __u32 cp_worker(__u64 sid, __u32 lane, __u32 workers)
+{
+	return (cp_first_worker(sid) + lane) % workers;
 }
 
 /* Map `sessions`: hash, key __u64 sid (host order). A receiving session. */
@@ -74,11 +78,10 @@ struct cp_session {
 	__u32 first_word;   /* index into windows of lane 0's first word, or CP_NO_WINDOWS */
 	__u32 lanes;        /* data lanes 0..lanes-1 have windows, one behind the other */
 	__u32 words;        /* words of one lane's window, a power of two */
-	__u32 first_worker; /* cp_first_worker(sid) */
 	__u32 counter_slot; /* session_counters key = counter_slot * CP_MAX_UPLINKS + row of the uplink, or
 			       CP_NO_COUNTERS */
 };
-CP_ABI_ASSERT(sizeof(struct cp_session) == 24, "cp_session is 24 bytes");
+CP_ABI_ASSERT(sizeof(struct cp_session) == 20, "cp_session is 20 bytes");
 /* Beyond the end of these maps, so that nothing is found there: every packet is steered, and none counted by session.
  */
 #define CP_NO_WINDOWS  0x80000000U

@@ -39,7 +39,7 @@ TEST_F(PinsTest, maps_are_pinned_by_name_and_gone_with_the_program) {
 TEST_F(PinsTest, bpftool_prints_named_fields) {
   const auto loaded = XdpProgram::load(small);
   ASSERT_TRUE(loaded) << loaded.error().text;
-  const cp_session session{.peer = 42, .first_word = 0, .lanes = 1, .words = 64, .first_worker = 0, .counter_slot = 3};
+  const cp_session session{.peer = 42, .first_word = 0, .lanes = 1, .words = 64, .counter_slot = 3};
   ASSERT_TRUE((*loaded)->put_session(sid, session));
   const fs::path dump = fs::temp_directory_path() / ("centipede-dump-" + std::to_string(getpid()));
   const auto printed = [&](const char* map) {

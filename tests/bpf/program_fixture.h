@@ -84,12 +84,8 @@ class ProgramTest : public testing::Test {
   void put_uplink(uint8_t queues = 1) { program->put_uplink(uplink_index, uplink_entry(loopback, queues)); }
 
   void put_session() {
-    const cp_session session{.peer = 1,
-                             .first_word = first_word,
-                             .lanes = lanes,
-                             .words = words,
-                             .first_worker = 0,
-                             .counter_slot = counter_slot};
+    const cp_session session{
+        .peer = 1, .first_word = first_word, .lanes = lanes, .words = words, .counter_slot = counter_slot};
     ASSERT_TRUE(program->put_session(sid, session));
   }
 

@@ -303,7 +303,6 @@ TEST_F(VerdictTest, a_session_without_windows_and_counters_is_steered_and_its_co
                            .first_word = CP_NO_WINDOWS,
                            .lanes = CP_MAX_WORKERS,
                            .words = 1U << 15,
-                           .first_worker = 0,
                            .counter_slot = CP_NO_COUNTERS};
   ASSERT_TRUE(program->put_session(1, session));
   for (const uint64_t counter : {0ULL, 0ULL, CP_COUNTER_LIMIT - 1}) {
@@ -316,12 +315,7 @@ TEST_F(VerdictTest, a_session_without_windows_and_counters_is_steered_and_its_co
 }
 
 TEST_F(VerdictTest, a_session_that_lies_about_its_window_is_harmless) {
-  const cp_session session{.peer = 1,
-                           .first_word = 0xfffffff0,
-                           .lanes = 127,
-                           .words = 0,
-                           .first_worker = 0xffffffff,
-                           .counter_slot = 0xffffffff};
+  const cp_session session{.peer = 1, .first_word = 0xfffffff0, .lanes = 127, .words = 0, .counter_slot = 0xffffffff};
   ASSERT_TRUE(program->put_session(99, session));
   expect("no word there", data_frame(3, 5, 99), XDP_PASS, CP_VERDICT_NO_SOCKET);
 }

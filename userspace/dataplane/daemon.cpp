@@ -435,7 +435,7 @@ void Daemon::Impl::serve_socket(UdpSocket& socket, control::UplinkId id, const N
 void Daemon::Impl::serve_datagram(const control::Route& route, ConstBytes datagram, const Now& now) {
   const auto header = wire::parse_data_header(datagram);
   if (!header || header->number.lane == CP_CONTROL_LANE) return controller_->on_datagram(route, datagram, now);
-  const size_t worker = (cp_first_worker(header->sid) + header->number.lane) % workers_.size();
+  const uint32_t worker = cp_worker(header->sid, header->number.lane, static_cast<uint32_t>(workers_.size()));
   // One for which there is no room is counted as what it is not: a control datagram.
   if (!workers_[worker]->hand_over({route, {datagram.begin(), datagram.end()}}))
     controller_->on_datagram(route, datagram, now);

@@ -107,7 +107,6 @@ ReceiveSessions::Row ReceiveSessions::list(const ReceiveEntry& entry) {
                                              .first_word = in_sight ? entry.windows->first_word() : CP_NO_WINDOWS,
                                              .lanes = entry.windows->lanes(),
                                              .words = entry.windows->words(),
-                                             .first_worker = cp_first_worker(entry.sid),
                                              .counter_slot = row.slot})
                    .has_value();
   if (!row.listed) row.slot = CP_NO_COUNTERS;

@@ -478,7 +478,7 @@ TEST_F(SendPipelineTest, answers_on_a_workers_lane_come_back_to_it) {
         while (lane < lanes && own->take_counters(static_cast<uint8_t>(lane), 0) != 3U)
           ++lane;
         ASSERT_LT(lane, lanes);
-        EXPECT_EQ((cp_first_worker(sid) + lane) % lanes, worker);
+        EXPECT_EQ(cp_worker(sid, lane, lanes), worker);
         (void)own->take_counters(static_cast<uint8_t>(lane), 1);  // found
       }
     }
