@@ -38,7 +38,10 @@ bool all_different(const Range& range) {
 void check_interface(const TunnelConfig& tunnel) {
   promise(tunnel.name == "cp0", "the interface has the file's name");
   promise(tunnel.listen_port != 0 && tunnel.workers <= CP_MAX_WORKERS, "port and workers are in range");
-  promise(tunnel.uplinks.size() <= CP_MAX_UPLINKS && all_different(tunnel.uplinks), "uplinks are few and different");
+  std::vector<std::string> uplinks;
+  for (const auto& uplink : tunnel.live.uplinks)
+    uplinks.push_back(uplink.name);
+  promise(uplinks.size() <= CP_MAX_UPLINKS && all_different(uplinks), "uplinks are few and different");
   promise(tunnel.mtu == 0 || (tunnel.mtu >= 1280 && tunnel.mtu <= 65435), "the MTU is in range");
   promise(tunnel.window_bits >= CP_WINDOW_BITS_MIN && tunnel.window_bits <= CP_WINDOW_BITS_MAX,
           "the window is in range");
@@ -52,7 +55,7 @@ void check_peers(const TunnelConfig& tunnel) {
   std::set<crypto::PublicKey> keys{tunnel.identity.public_key()};
   std::set<std::string> names;
   std::set<Prefix> networks;
-  for (const auto& peer : tunnel.peers) {
+  for (const auto& peer : tunnel.live.peers) {
     promise(keys.insert(peer.public_key).second, "every peer has a key of its own");
     promise(one_printable_line(peer.name) && names.insert(peer.name).second, "every peer has a name of its own");
     for (const Prefix& network : peer.allowed_ips) {

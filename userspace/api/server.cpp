@@ -121,7 +121,7 @@ void Server::Impl::add_routes() {
   Get("/v1/status", [this](const Request&, Response& response) { answer(response, to_json(control_.status())); });
   Post("/v1/uplinks", [this](const Request& request, Response& response) {
     const auto name = uplink_name(request, response);
-    if (name) answer_outcome(response, control_.attach_uplink(*name));
+    if (name) answer_outcome(response, control_.attach_uplink({.name = *name}));
   });
   Delete("/v1/uplinks/([^/]+)", [this](const Request& request, Response& response) {
     const std::string name = request.matches[1];

@@ -15,19 +15,9 @@
 #include <string_view>
 
 #include "base/result.h"
-#include "dataplane/tunnel_status.h"
+#include "dataplane/tunnel_control.h"
 
 namespace centipede::api {
-
-// What the API may do to a tunnel. Any thread may call.
-class TunnelControl {
- public:
-  virtual ~TunnelControl() = default;
-  virtual TunnelStatus status() = 0;
-  virtual Result<void> attach_uplink(std::string_view name) = 0;
-  virtual Result<void> detach_uplink(std::string_view name) = 0;
-  virtual void stop() = 0;
-};
 
 struct ServerLimits {
   unsigned threads = 8;

@@ -21,11 +21,29 @@ using Clock = std::chrono::steady_clock;
 // How long another `attach` may take from its lock to its socket before we give up on it.
 constexpr auto start_patience = std::chrono::seconds(15);
 
+std::vector<std::string> names_of(const std::vector<UplinkSettings>& uplinks) {
+  std::vector<std::string> names;
+  for (const auto& uplink : uplinks)
+    names.push_back(uplink.name);
+  return names;
+}
+
 std::string joined(const std::vector<std::string>& names) {
   std::string out;
   for (const auto& name : names)
     out += (out.empty() ? "" : ", ") + name;
   return out;
+}
+
+// Those that are named, with what the file says of them.
+std::vector<UplinkSettings> settings_of(const std::vector<std::string>& names,
+                                        const std::vector<UplinkSettings>& configured) {
+  std::vector<UplinkSettings> uplinks;
+  for (const auto& name : names) {
+    const auto known = std::ranges::find(configured, name, &UplinkSettings::name);
+    uplinks.push_back(known == configured.end() ? UplinkSettings{.name = name} : *known);
+  }
+  return uplinks;
 }
 
 Result<TunnelConfig> load(const Host& host, const TunnelNames& names, const std::vector<std::string>& uplinks) {
@@ -35,8 +53,8 @@ Result<TunnelConfig> load(const Host& host, const TunnelNames& names, const std:
     spdlog::warn("{}", warning);
   TunnelConfig config = std::move(loaded->tunnel);
   config.name = names.interface;
-  if (!uplinks.empty()) config.uplinks = uplinks;
-  if (config.uplinks.empty()) {
+  if (!uplinks.empty()) config.live.uplinks = settings_of(uplinks, config.live.uplinks);
+  if (config.live.uplinks.empty()) {
     return fail(
         "no uplinks: name them (centipede attach eth0 wlan0) or write uplinks = [...] into " + names.config_path,
         EINVAL);
@@ -48,7 +66,7 @@ Result<TunnelConfig> load(const Host& host, const TunnelNames& names, const std:
 int add_live(Host& host, const TunnelNames& names, std::vector<std::string> uplinks) {
   if (uplinks.empty()) {
     auto loaded = load_config(names.config_path, host.resolver);
-    if (loaded) uplinks = loaded->tunnel.uplinks;
+    if (loaded) uplinks = names_of(loaded->tunnel.live.uplinks);
   }
   api::Client client(api::socket_path(host.runtime_directory, names.interface));
   const auto status = client.status();
@@ -84,7 +102,7 @@ int run_tunnel(Host& host, TunnelConfig config) {
   auto signals = StopSignals::install();
   if (!signals) return complain(host, failed, signals.error().text);
   const std::string name = config.name;
-  const std::string uplinks = joined(config.uplinks);
+  const std::string uplinks = joined(names_of(config.live.uplinks));
   const std::string key = config.identity.public_key().base64();
   const unsigned port = config.listen_port;
   auto tunnel = host.start_tunnel(std::move(config));

@@ -57,9 +57,9 @@ std::vector<Prefix> read_addresses(const Section& section) {
   return addresses;
 }
 
-std::vector<std::string> read_uplinks(const Section& section, const std::string& interface) {
+std::vector<UplinkSettings> read_uplinks(const Section& section, const std::string& interface) {
   Source& source = section.source();
-  std::vector<std::string> uplinks;
+  std::vector<UplinkSettings> uplinks;
   for (const TextItem& item : section.texts("uplinks")) {
     if (!api::valid_interface_name(item.text)) {
       source.mistake(item.at, in_quotes(item.text) + " is no name of a device",
@@ -68,13 +68,13 @@ std::vector<std::string> read_uplinks(const Section& section, const std::string&
     if (item.text == interface) {
       source.mistake(item.at, in_quotes(item.text) + " is the tunnel itself", "name the devices that it shall use");
     }
-    if (std::ranges::find(uplinks, item.text) != uplinks.end()) {
+    if (std::ranges::find(uplinks, item.text, &UplinkSettings::name) != uplinks.end()) {
       source.mistake(item.at, "uplink " + in_quotes(item.text) + " is given twice", "keep one of them");
     }
     if (uplinks.size() == CP_MAX_UPLINKS) {
       source.mistake(item.at, "more than " + std::to_string(CP_MAX_UPLINKS) + " uplinks", "leave some out");
     }
-    uplinks.push_back(item.text);
+    uplinks.push_back({.name = item.text});
   }
   return uplinks;
 }
@@ -130,7 +130,7 @@ TunnelConfig read_document(Source& source, toml::table& document, const Resolver
   Section section(source, *node->as_table(), "[interface]", interface_keys);
   auto identity = read_identity(section, holds_secret);
   const crypto::PublicKey own = identity.public_key();
-  const TunnelConfig defaults{.identity = identity.clone(), .addresses = {}, .uplinks = {}, .peers = {}};
+  const TunnelConfig defaults{.identity = identity.clone()};
   const auto number = [&](std::string_view key, int64_t least, int64_t most, unsigned otherwise) {
     return static_cast<unsigned>(section.number(key, least, most).value_or(otherwise));
   };
@@ -139,7 +139,6 @@ TunnelConfig read_document(Source& source, toml::table& document, const Resolver
       .identity = std::move(identity),
       .addresses = read_addresses(section),
       .listen_port = static_cast<uint16_t>(number("listen_port", 1, 65535, defaults.listen_port)),
-      .uplinks = read_uplinks(section, name),
       .workers = number("workers", 0, CP_MAX_WORKERS, defaults.workers),
       .mode = read_mode(section),
       .aead = read_aead(section),
@@ -149,7 +148,9 @@ TunnelConfig read_document(Source& source, toml::table& document, const Resolver
       .heartbeat_ms = number("heartbeat_ms", 100, 60000, defaults.heartbeat_ms),
       .rekey_seconds = number("rekey_seconds", 5, 120, defaults.rekey_seconds),
       .routes = section.boolean("routes").value_or(defaults.routes),
-      .peers = read_peers(source, document, own, resolver, holds_secret),
+      .live = {.uplinks = read_uplinks(section, name),
+               .excluded_uplinks = {},
+               .peers = read_peers(source, document, own, resolver, holds_secret)},
   };
 }
 
@@ -163,7 +164,7 @@ Result<LoadedConfig> parse_text(std::string_view text, const std::string& path, 
     if (holds_secret && open_to_others) {
       source.warn_file(path, "it holds a key and is open to other users: chmod 600 " + path);
     }
-    if (loaded.tunnel.peers.empty()) source.warn_file(path, "there is no [[peer]]: the tunnel leads nowhere");
+    if (loaded.tunnel.live.peers.empty()) source.warn_file(path, "there is no [[peer]]: the tunnel leads nowhere");
     loaded.warnings = std::move(source.warnings());
     return loaded;
   } catch (const toml::parse_error& error) {

@@ -167,9 +167,11 @@ control::PeerSettings read_peer(Section& section, const crypto::PublicKey& own, 
   peer.public_key = read_public_key(section, own, seen);
   peer.name = read_name(section, peer.public_key, seen);
   if (const auto secret = read_secret(section, "preshared_key", holds_secret)) {
-    peer.preshared_key = crypto::secret_from_base64(secret->text.trimmed());
+    auto read = crypto::secret_from_base64(secret->text.trimmed());
     peer.preshared_key_file = secret->file;
-    if (!peer.preshared_key) {
+    if (read) {
+      peer.preshared_key = std::make_shared<const crypto::SecretKey>(std::move(*read));
+    } else {
       const char* key = section.has("preshared_key") ? "preshared_key" : "preshared_key_file";
       section.source().mistake(section.position(key), std::string(key) + " holds no valid key",
                                "it must be 44 characters of base64, as `centipede genpsk` prints them");

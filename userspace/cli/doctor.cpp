@@ -57,10 +57,11 @@ ConfigFindings examine_config(const Host& host, const std::string& path) {
   }
   const auto& tunnel = loaded->tunnel;
   examined.findings.push_back(
-      {Level::ok, "configuration", path + " is valid, " + std::to_string(tunnel.peers.size()) + " peer(s)", ""});
+      {Level::ok, "configuration", path + " is valid, " + std::to_string(tunnel.live.peers.size()) + " peer(s)", ""});
   for (const auto& warning : loaded->warnings)
     examined.findings.push_back({Level::warn, "configuration", warning, ""});
-  examined.uplinks = tunnel.uplinks;
+  for (const auto& uplink : tunnel.live.uplinks)
+    examined.uplinks.push_back(uplink.name);
   examined.port = tunnel.listen_port;
   examined.mode = tunnel.mode;
   return examined;

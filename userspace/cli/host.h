@@ -1,5 +1,5 @@
 // What the commands need of the machine that they run on: streams, folders, privileges and the daemon. main() fills it
-// with the real ones, tests with others. Threading: one thread, but for RunningTunnel's TunnelControl part.
+// with the real ones, tests with others. Threading: one thread.
 #pragma once
 
 #include <functional>
@@ -11,15 +11,9 @@
 #include "api/server.h"
 #include "base/result.h"
 #include "cli/config.h"
+#include "dataplane/tunnel_control.h"
 
 namespace centipede::cli {
-
-// A tunnel in this process. The TunnelControl functions are safe from any thread.
-class RunningTunnel : public api::TunnelControl {
- public:
-  // Returns after stop().
-  virtual Result<void> run() = 0;
-};
 
 struct Host {
   std::istream& in;

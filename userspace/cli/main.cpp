@@ -13,23 +13,8 @@ namespace {
 
 using centipede::Result;
 
-class DaemonTunnel : public centipede::cli::RunningTunnel {
- public:
-  explicit DaemonTunnel(std::unique_ptr<centipede::Daemon> daemon) : daemon_(std::move(daemon)) {}
-  Result<void> run() override { return daemon_->run(); }
-  void stop() override { daemon_->stop(); }
-  centipede::TunnelStatus status() override { return daemon_->status(); }
-  Result<void> attach_uplink(std::string_view name) override { return daemon_->attach_uplink(name); }
-  Result<void> detach_uplink(std::string_view name) override { return daemon_->detach_uplink(name); }
-
- private:
-  std::unique_ptr<centipede::Daemon> daemon_;
-};
-
-Result<std::unique_ptr<centipede::cli::RunningTunnel>> start_daemon(centipede::TunnelConfig config) {
-  auto daemon = centipede::Daemon::start(std::move(config));
-  if (!daemon) return std::unexpected(daemon.error());
-  return std::make_unique<DaemonTunnel>(std::move(*daemon));
+Result<std::unique_ptr<centipede::RunningTunnel>> start_daemon(centipede::TunnelConfig config) {
+  return centipede::Daemon::start(std::move(config));
 }
 
 }  // namespace

@@ -33,7 +33,7 @@ StopSignals::~StopSignals() {
   pthread_sigmask(SIG_SETMASK, &before_, nullptr);
 }
 
-void StopSignals::watch(api::TunnelControl* tunnel) {
+void StopSignals::watch(TunnelControl* tunnel) {
   const std::scoped_lock lock(mutex_);
   tunnel_ = tunnel;
   if (tunnel_ != nullptr && requested_) tunnel_->stop();

@@ -22,7 +22,7 @@ class StopSignals {
   ~StopSignals();
 
   // Stops it at once when a signal has come already.
-  void watch(api::TunnelControl* tunnel);
+  void watch(TunnelControl* tunnel);
 
  private:
   StopSignals(FileDescriptor signals, FileDescriptor end, const sigset_t& before);
@@ -32,7 +32,7 @@ class StopSignals {
   FileDescriptor end_;
   sigset_t before_;
   std::mutex mutex_;
-  api::TunnelControl* tunnel_ = nullptr;
+  TunnelControl* tunnel_ = nullptr;
   bool requested_ = false;
   std::thread thread_;
 };

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -24,14 +25,31 @@ enum class Policy : uint8_t {
   backup,     // every packet on the best active path alone; the next takes over when it degrades
 };
 
+// A server known by name. Whoever runs the controller resolves it and gives the addresses to set_resolved().
+struct HostEndpoint {
+  std::string host;
+  uint16_t port = 0;
+  auto operator<=>(const HostEndpoint&) const = default;
+};
+
+// What the user says of the paths to one peer over one uplink.
+struct PathSettings {
+  std::string uplink;                // the device's name
+  bool enabled = true;               // false: nothing is sent on them but heartbeats; what arrives is taken
+  std::optional<uint32_t> priority;  // instead of the uplink's
+  bool operator==(const PathSettings&) const = default;
+};
+
 struct PeerSettings {
   std::string name;
   crypto::PublicKey public_key;
-  std::optional<crypto::SecretKey> preshared_key;
-  std::string preshared_key_file;   // read anew at each handshake; empty: none
-  std::vector<Prefix> allowed_ips;  // networks (host bits clear)
-  std::vector<Endpoint> endpoints;  // empty: we wait for the peer to call
+  std::shared_ptr<const crypto::SecretKey> preshared_key;  // shared by all copies of the settings; null: none
+  std::string preshared_key_file;                          // read anew at each handshake; empty: none
+  std::vector<Prefix> allowed_ips;                         // networks (host bits clear)
+  std::vector<Endpoint> endpoints;  // neither these nor host_endpoints: we wait for the peer to call
+  std::vector<HostEndpoint> host_endpoints;
   Policy policy = Policy::redundant;
+  std::vector<PathSettings> paths;     // of uplinks that are not named here: as PathSettings' defaults
   uint64_t accepted_timestamp_ns = 0;  // the newest that we accepted before we were started; 0: none known
 };
 

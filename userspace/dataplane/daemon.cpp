@@ -123,6 +123,10 @@ class Daemon::Impl {
 
   Result<void> attach_uplink(const std::string& name);
   Result<void> detach_uplink(const std::string& name);
+  Result<TunnelSettings> settings() { return fail("not there yet"); }
+  Result<void> change(const TunnelControl::Edit&) { return fail("not there yet"); }
+  Result<std::vector<PathPing>> ping(const std::string&, std::chrono::milliseconds) { return fail("not there yet"); }
+  EventLog& events() { return events_; }
   TunnelStatus status();
 
  private:
@@ -159,6 +163,7 @@ class Daemon::Impl {
   }
 
   TunnelConfig config_;
+  EventLog events_;
   unsigned workers_wanted_;
   std::string aead_name_;  // of the workers' provider
   unsigned mtu_ = 0;
@@ -219,7 +224,7 @@ Result<void> Daemon::Impl::start() {
 }
 
 Result<void> Daemon::Impl::start_programs() {
-  const SessionCapacity capacity = session_capacity(config_.peers.size(), config_.window_bits);
+  const SessionCapacity capacity = session_capacity(config_.live.peers.size(), config_.window_bits);
   auto program = XdpProgram::load({.tunnel = config_.name,
                                    .window_words = capacity.shared_words,
                                    .max_sessions = capacity.sessions,
@@ -275,7 +280,7 @@ Result<void> Daemon::Impl::start_controller() {
   settings.timestamp_floor_ns = timestamp_floor_ns_ = opened.state.sent_limit_ns;
   shield_ = std::make_unique<Shield>(program_.get(), settings.gate);
   controller_ = std::make_unique<control::Controller>(std::move(settings), randomness_, &key_files_);
-  for (control::PeerSettings& peer : config_.peers) {
+  for (control::PeerSettings& peer : config_.live.peers) {
     const std::string name = peer.name;
     const auto known = std::ranges::lower_bound(opened.state.peers, peer.public_key, {}, &AcceptedTimestamp::peer);
     if (known != opened.state.peers.end() && known->peer == peer.public_key)
@@ -284,7 +289,7 @@ Result<void> Daemon::Impl::start_controller() {
       return fail("peer " + name + ": " + added.error().text);
     }
   }
-  config_.peers = decltype(config_.peers)();  // and its memory
+  config_.live.peers = decltype(config_.live.peers)();  // and its memory
   return {};
 }
 
@@ -295,11 +300,11 @@ Result<void> Daemon::Impl::start_uplinks() {
                                                       .busy_poll_us = config_.busy_poll_us,
                                                       .program = program_.get(),
                                                       .no_program_reason = no_program_reason_});
-  if (config_.uplinks.empty()) return fail("no uplinks: name at least one network device to send over");
+  if (config_.live.uplinks.empty()) return fail("no uplinks: name at least one network device to send over");
   const Now now = read_clocks();
   std::string problems;
-  for (const std::string& name : config_.uplinks) {
-    if (const auto added = uplinks_->add(name, false, *netlink_, now.monotonic); !added) return added;
+  for (const UplinkSettings& uplink : config_.live.uplinks) {
+    if (const auto added = uplinks_->add(uplink.name, false, *netlink_, now.monotonic); !added) return added;
   }
   // The kernel takes some time to free the ports of a daemon that was killed just now.
   const Instant patience = now.monotonic + start_patience;
@@ -331,7 +336,7 @@ Result<void> Daemon::Impl::configure_interface() {
   }
   if (const auto result = netlink_->set_link_up(ifindex, mtu_); !result) return result;
   if (!config_.routes) return {};
-  for (const control::PeerSettings& peer : config_.peers) {
+  for (const control::PeerSettings& peer : config_.live.peers) {
     for (const Prefix& network : peer.allowed_ips) {
       if (const auto result = netlink_->add_route(ifindex, network); !result) return result;
     }
@@ -610,8 +615,20 @@ Result<void> Daemon::run() {
 void Daemon::stop() {
   impl_->stop();
 }
-Result<void> Daemon::attach_uplink(std::string_view name) {
-  return impl_->attach_uplink(std::string(name));
+Result<TunnelSettings> Daemon::settings() {
+  return impl_->settings();
+}
+Result<void> Daemon::change(const Edit& edit) {
+  return impl_->change(edit);
+}
+Result<void> Daemon::attach_uplink(const UplinkSettings& uplink) {
+  return impl_->attach_uplink(uplink.name);
+}
+Result<std::vector<PathPing>> Daemon::ping(std::string_view peer, std::chrono::milliseconds time) {
+  return impl_->ping(std::string(peer), time);
+}
+EventLog& Daemon::events() {
+  return impl_->events();
 }
 Result<void> Daemon::detach_uplink(std::string_view name) {
   return impl_->detach_uplink(std::string(name));

@@ -1,7 +1,7 @@
 // A running tunnel: the TUN interface, its uplinks, the workers and the control thread that feeds the controller.
 // Ownership: owns every kernel object of the tunnel; destroying it leaves nothing behind.
-// Threading: start() and run() on one thread, which becomes the control thread; the functions marked so are safe from
-// any thread and return when the control thread has carried them out.
+// Threading: start() and run() on one thread, which becomes the control thread; the functions of TunnelControl are safe
+// from any.
 #pragma once
 
 #include <memory>
@@ -11,25 +11,28 @@
 
 #include "base/result.h"
 #include "dataplane/tunnel_config.h"
-#include "dataplane/tunnel_status.h"
+#include "dataplane/tunnel_control.h"
 
 namespace centipede {
 
-class Daemon {
+class Daemon final : public RunningTunnel {
  public:
   // Creates the interface, attaches the configured uplinks and starts the workers. Fails, leaving nothing behind, when
   // not even one uplink can be attached. Cleans up first what a killed daemon of the same name left.
   static Result<std::unique_ptr<Daemon>> start(TunnelConfig config);
-  ~Daemon();
+  ~Daemon() override;
 
   // The control thread's loop; returns after stop(), having said goodbye to the peers.
-  Result<void> run();
+  Result<void> run() override;
 
-  // Any thread (stop() also from a signal handler).
-  void stop();
-  Result<void> attach_uplink(std::string_view name);
-  Result<void> detach_uplink(std::string_view name);
-  TunnelStatus status();
+  void stop() override;  // also from a signal handler
+  TunnelStatus status() override;
+  Result<TunnelSettings> settings() override;
+  Result<void> change(const Edit& edit) override;
+  Result<void> attach_uplink(const UplinkSettings& uplink) override;
+  Result<void> detach_uplink(std::string_view name) override;
+  Result<std::vector<PathPing>> ping(std::string_view peer, std::chrono::milliseconds time) override;
+  EventLog& events() override;
 
  private:
   class Impl;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,12 +16,27 @@
 
 namespace centipede {
 
+// A device to send over, or all that match a pattern.
+struct UplinkSettings {
+  std::string name;                  // of a device; with * or ? a pattern as of a shell ("wl*")
+  std::optional<uint32_t> priority;  // lower is preferred by policy backup; none: its place in the list
+  bool metered = false;              // volume costs money: policy backup takes it last
+  uint64_t rate_bps = 0;             // what it can carry, bits a second; 0: unknown. Shown, not used yet
+  bool operator==(const UplinkSettings&) const = default;
+};
+
+// What may change while the tunnel runs.
+struct TunnelSettings {
+  std::vector<UplinkSettings> uplinks;        // of a device that several match, the first; exact names before patterns
+  std::vector<std::string> excluded_uplinks;  // names and patterns that no pattern above takes
+  std::vector<control::PeerSettings> peers;
+};
+
 struct TunnelConfig {
   std::string name = "cp0";  // of the interface
   crypto::Identity identity;
   std::vector<Prefix> addresses;  // of the interface, with host bits
   uint16_t listen_port = 5820;
-  std::vector<std::string> uplinks;
   unsigned workers = 0;  // 0: one a core
   ReceiveMode mode = ReceiveMode::automatic;
   // The workers'; handshakes and the control thread use libsodium.
@@ -31,7 +47,11 @@ struct TunnelConfig {
   unsigned heartbeat_ms = 250;   // on an active path
   unsigned rekey_seconds = 120;  // age at which a session is replaced
   bool routes = true;            // add routes for the peers' allowed IPs
-  std::vector<control::PeerSettings> peers;
+  // While it runs and after it was killed, nothing that is routed into the tunnel leaves any other way (nftables).
+  bool kill_switch = false;
+  std::vector<IpAddress> dns;           // name servers, for resolvconf or systemd-resolved while it runs
+  std::vector<std::string> dns_search;  // domains that are asked of them; none: all
+  TunnelSettings live;
   std::string state_directory{default_state_directory};  // what must outlive the process (state_file.h)
 };
 

@@ -1,6 +1,7 @@
 // A tunnel that only remembers what was asked of it, and a status with a value in every field.
 #pragma once
 
+#include <condition_variable>
 #include <mutex>
 #include <set>
 #include <string>
@@ -84,29 +85,81 @@ inline TunnelStatus full_status() {
   return status;
 }
 
-class FakeTunnel : public TunnelControl {
+// Keeps its settings and checks no more of them than that names and keys are there once.
+class FakeTunnel : public RunningTunnel {
  public:
-  TunnelStatus status() override { return full_status(); }
-  Result<void> attach_uplink(std::string_view name) override {
-    const std::scoped_lock lock(mutex_);
-    if (name == "missing0") return fail("attaching missing0: no such device", ENODEV);
-    if (!uplinks_.insert(std::string(name)).second) return fail(std::string(name) + " is attached already", EEXIST);
+  FakeTunnel() = default;
+  explicit FakeTunnel(TunnelSettings settings) : settings_(std::move(settings)) {}
+
+  Result<void> run() override {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return stopped_; });
     return {};
+  }
+  TunnelStatus status() override {
+    TunnelStatus status = full_status();
+    const std::scoped_lock lock(mutex_);
+    if (!settings_.uplinks.empty()) status.uplinks.clear();
+    for (const UplinkSettings& uplink : settings_.uplinks)
+      status.uplinks.emplace_back().name = uplink.name;
+    return status;
+  }
+  Result<TunnelSettings> settings() override {
+    const std::scoped_lock lock(mutex_);
+    return settings_;
+  }
+  Result<void> change(const Edit& edit) override {
+    const std::scoped_lock lock(mutex_);
+    TunnelSettings next = settings_;
+    if (auto edited = edit(next); !edited) return edited;
+    std::set<std::string> names;
+    for (const auto& uplink : next.uplinks)
+      if (!names.insert(uplink.name).second) return fail("uplink " + uplink.name + " is there already", EEXIST);
+    std::set<crypto::PublicKey> keys;
+    for (const auto& peer : next.peers)
+      if (!keys.insert(peer.public_key).second) return fail("another peer has this public key", EEXIST);
+    settings_ = std::move(next);
+    ++changes_;
+    return {};
+  }
+  Result<void> attach_uplink(const UplinkSettings& uplink) override {
+    if (uplink.name == "missing0") return fail("attaching missing0: no such device", ENODEV);
+    return change([&](TunnelSettings& settings) -> Result<void> {
+      settings.uplinks.push_back(uplink);
+      return {};
+    });
   }
   Result<void> detach_uplink(std::string_view name) override {
-    const std::scoped_lock lock(mutex_);
     if (name == "throws0") throw std::runtime_error("a fault of the daemon's");
-    if (uplinks_.erase(std::string(name)) == 0) return fail(std::string(name) + " is not attached", ENOENT);
-    return {};
+    return change([&](TunnelSettings& settings) -> Result<void> {
+      const auto named = [&](const UplinkSettings& uplink) { return uplink.name == name; };
+      if (std::erase_if(settings.uplinks, named) == 0) return fail(std::string(name) + " is not attached", ENOENT);
+      return {};
+    });
   }
+  Result<std::vector<PathPing>> ping(std::string_view peer, std::chrono::milliseconds) override {
+    if (peer != "office") return fail("there is no peer " + std::string(peer), ENOENT);
+    const auto path = full_status().peers.front().paths.front();
+    return std::vector<PathPing>{{path.id, path.uplink_name, path.local, path.remote, true, milliseconds(12)},
+                                 {uint16_t(path.id + 1), "wlan0", path.local, path.remote, false, std::nullopt}};
+  }
+  EventLog& events() override { return events_; }
   void stop() override {
     const std::scoped_lock lock(mutex_);
     stopped_ = true;
+    changed_.notify_all();
   }
 
   std::set<std::string> uplinks() {
     const std::scoped_lock lock(mutex_);
-    return uplinks_;
+    std::set<std::string> names;
+    for (const UplinkSettings& uplink : settings_.uplinks)
+      names.insert(uplink.name);
+    return names;
+  }
+  unsigned changes() {
+    const std::scoped_lock lock(mutex_);
+    return changes_;
   }
   bool stopped() {
     const std::scoped_lock lock(mutex_);
@@ -115,8 +168,11 @@ class FakeTunnel : public TunnelControl {
 
  private:
   std::mutex mutex_;
-  std::set<std::string> uplinks_;
+  std::condition_variable changed_;
+  TunnelSettings settings_;
+  unsigned changes_ = 0;
   bool stopped_ = false;
+  EventLog events_;
 };
 
 }  // namespace centipede::api

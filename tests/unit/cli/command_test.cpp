@@ -24,41 +24,17 @@ namespace {
 
 using testing::HasSubstr;
 
-// A tunnel whose run() waits for stop() and which counts how many of it run at the same time.
-class FakeRunningTunnel : public RunningTunnel {
+// Counts how many of it there are at the same time.
+class FakeRunningTunnel : public api::FakeTunnel {
  public:
-  FakeRunningTunnel(TunnelConfig config, std::atomic<int>& running) : running_(running) {
-    for (const auto& name : config.uplinks)
-      (void)fake_.attach_uplink(name);
+  FakeRunningTunnel(TunnelConfig config, std::atomic<int>& running)
+      : FakeTunnel(std::move(config.live)), running_(running) {
     ++running_;
   }
   ~FakeRunningTunnel() override { --running_; }
-  Result<void> run() override {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [this] { return stopped_; });
-    return {};
-  }
-  void stop() override {
-    const std::scoped_lock lock(mutex_);
-    stopped_ = true;
-    changed_.notify_all();
-  }
-  TunnelStatus status() override {
-    TunnelStatus status;
-    for (const auto& name : fake_.uplinks()) {
-      status.uplinks.emplace_back().name = name;
-    }
-    return status;
-  }
-  Result<void> attach_uplink(std::string_view name) override { return fake_.attach_uplink(name); }
-  Result<void> detach_uplink(std::string_view name) override { return fake_.detach_uplink(name); }
 
  private:
-  api::FakeTunnel fake_;
   std::atomic<int>& running_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  bool stopped_ = false;
 };
 
 struct Outcome {

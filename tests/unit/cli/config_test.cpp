@@ -98,7 +98,7 @@ policy = "backup"
   ASSERT_EQ(tunnel.addresses.size(), 2U);
   EXPECT_EQ(tunnel.addresses[0].text(), "10.10.0.1/24");
   EXPECT_EQ(tunnel.listen_port, 5821);
-  EXPECT_EQ(tunnel.uplinks, (std::vector<std::string>{"eth0", "wlan0"}));
+  EXPECT_EQ(tunnel.live.uplinks, (std::vector<UplinkSettings>{{.name = "eth0"}, {.name = "wlan0"}}));
   EXPECT_EQ(tunnel.workers, 3U);
   EXPECT_EQ(tunnel.mode, ReceiveMode::udp);
   EXPECT_EQ(tunnel.aead, crypto::AeadChoice::sodium);
@@ -108,8 +108,8 @@ policy = "backup"
   EXPECT_EQ(tunnel.heartbeat_ms, 500U);
   EXPECT_EQ(tunnel.rekey_seconds, 60U);
   EXPECT_FALSE(tunnel.routes);
-  ASSERT_EQ(tunnel.peers.size(), 1U);
-  const auto& peer = tunnel.peers[0];
+  ASSERT_EQ(tunnel.live.peers.size(), 1U);
+  const auto& peer = tunnel.live.peers[0];
   EXPECT_EQ(peer.name, "office");
   EXPECT_EQ(peer.public_key.base64(), public_text(2));
   EXPECT_TRUE(peer.preshared_key->equals(*crypto::secret_from_base64(key_text(9))));
@@ -133,10 +133,10 @@ TEST_F(ConfigTest, what_is_not_given_has_its_default) {
   EXPECT_EQ(loaded->tunnel.aead, crypto::AeadChoice::automatic);
   EXPECT_EQ(loaded->tunnel.busy_poll_us, 0U);
   EXPECT_TRUE(loaded->tunnel.routes);
-  EXPECT_EQ(loaded->tunnel.peers[0].policy, control::Policy::redundant);
-  EXPECT_EQ(loaded->tunnel.peers[0].name, public_text(2).substr(0, 8));
-  EXPECT_FALSE(loaded->tunnel.peers[0].preshared_key);
-  EXPECT_EQ(loaded->tunnel.peers[0].preshared_key_file, "");
+  EXPECT_EQ(loaded->tunnel.live.peers[0].policy, control::Policy::redundant);
+  EXPECT_EQ(loaded->tunnel.live.peers[0].name, public_text(2).substr(0, 8));
+  EXPECT_FALSE(loaded->tunnel.live.peers[0].preshared_key);
+  EXPECT_EQ(loaded->tunnel.live.peers[0].preshared_key_file, "");
 }
 
 TEST_F(ConfigTest, unknown_keys_are_refused_with_the_nearest_known_one) {
@@ -238,8 +238,8 @@ TEST_F(ConfigTest, one_network_belongs_to_one_peer_and_longer_prefixes_may_nest)
 TEST_F(ConfigTest, host_bits_in_allowed_ips_are_masked_with_a_warning) {
   const auto loaded = parse(interface_text() + peer_text(2, "allowed_ips = [\"10.1.2.3/8\", \"10.0.0.0/8\"]\n"));
   ASSERT_TRUE(loaded) << loaded.error().text;
-  ASSERT_EQ(loaded->tunnel.peers[0].allowed_ips.size(), 1U);
-  EXPECT_EQ(loaded->tunnel.peers[0].allowed_ips[0].text(), "10.0.0.0/8");
+  ASSERT_EQ(loaded->tunnel.live.peers[0].allowed_ips.size(), 1U);
+  EXPECT_EQ(loaded->tunnel.live.peers[0].allowed_ips[0].text(), "10.0.0.0/8");
   ASSERT_EQ(loaded->warnings.size(), 2U);
   EXPECT_THAT(loaded->warnings[0], HasSubstr("cp0.toml:5:"));
   EXPECT_THAT(loaded->warnings[0], HasSubstr("10.0.0.0/8"));
@@ -250,7 +250,7 @@ TEST_F(ConfigTest, a_host_name_that_does_not_resolve_is_left_out_with_a_warning)
   const auto loaded =
       parse(interface_text() + peer_text(2, "endpoints = [\"gone.example:5820\", \"192.0.2.1:1\", \"192.0.2.1:1\"]\n"));
   ASSERT_TRUE(loaded) << loaded.error().text;
-  EXPECT_EQ(loaded->tunnel.peers[0].endpoints.size(), 1U);
+  EXPECT_EQ(loaded->tunnel.live.peers[0].endpoints.size(), 1U);
   ASSERT_EQ(loaded->warnings.size(), 1U);
   EXPECT_THAT(loaded->warnings[0], HasSubstr("gone.example"));
 }
@@ -300,7 +300,7 @@ TEST_F(ConfigTest, key_files_are_found_beside_the_configuration) {
   const auto loaded = load_config(path, fake_resolver);
   ASSERT_TRUE(loaded) << loaded.error().text;
   EXPECT_EQ(loaded->tunnel.identity.public_key().base64(), public_text(1));
-  EXPECT_TRUE(loaded->tunnel.peers[0].preshared_key);
+  EXPECT_TRUE(loaded->tunnel.live.peers[0].preshared_key);
   ASSERT_EQ(loaded->warnings.size(), 1U) << "of the key file, not of the configuration, which holds no key";
   EXPECT_THAT(loaded->warnings[0], HasSubstr("chmod 600 " + folder_.file("office.psk")));
   write("own.key", key_text(1) + key_text(1));
@@ -315,15 +315,15 @@ TEST_F(ConfigTest, the_file_of_a_preshared_key_is_known_for_reading_it_again) {
   for (const auto& config : {path, absolute}) {
     const auto loaded = load_config(config, fake_resolver);
     ASSERT_TRUE(loaded) << loaded.error().text;
-    EXPECT_EQ(loaded->tunnel.peers[0].preshared_key_file, folder_.file("office.psk"));
-    EXPECT_TRUE(loaded->tunnel.peers[0].preshared_key->equals(*crypto::secret_from_base64(key_text(9))));
+    EXPECT_EQ(loaded->tunnel.live.peers[0].preshared_key_file, folder_.file("office.psk"));
+    EXPECT_TRUE(loaded->tunnel.live.peers[0].preshared_key->equals(*crypto::secret_from_base64(key_text(9))));
   }
   const std::filesystem::path before = std::filesystem::current_path();
   std::filesystem::current_path(folder_.path());
   const auto relative = load_config("cp0.toml", fake_resolver);
   std::filesystem::current_path(before);
   ASSERT_TRUE(relative) << relative.error().text;
-  const std::string file = relative->tunnel.peers[0].preshared_key_file;
+  const std::string file = relative->tunnel.live.peers[0].preshared_key_file;
   EXPECT_EQ(file.front(), '/') << "the daemon may work in another folder";
   EXPECT_TRUE(std::filesystem::equivalent(file, folder_.file("office.psk"))) << file;
   write("office.psk", "spoilt\n");

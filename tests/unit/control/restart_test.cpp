@@ -166,7 +166,7 @@ TEST(PresharedKeyFile, WithNobodyToReadItLeavesTheKeyOfTheSettingsInForce) {
   network.add_peer(1, 0, {});
   PeerSettings peer{.name = "x",
                     .public_key = identity(1).public_key(),
-                    .preshared_key = key(),
+                    .preshared_key = std::make_shared<const crypto::SecretKey>(key()),
                     .preshared_key_file = "psk",
                     .endpoints = {at("10.1.0.2")}};
   ASSERT_TRUE(network.controller(0).add_peer(std::move(peer), network.time(0)).has_value());

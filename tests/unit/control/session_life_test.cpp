@@ -298,7 +298,7 @@ TEST(SessionLife, DifferentPresharedKeysDoNotConnect) {
   key.data()[0] = 1;
   PeerSettings peer{.name = "x",
                     .public_key = identity(1).public_key(),
-                    .preshared_key = std::move(key),
+                    .preshared_key = std::make_shared<const crypto::SecretKey>(std::move(key)),
                     .endpoints = {at("10.1.0.2")}};
   ASSERT_TRUE(network.controller(0).add_peer(std::move(peer), network.time(0)).has_value());
   network.settle(0);
