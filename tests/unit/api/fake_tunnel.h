@@ -114,7 +114,7 @@ class FakeTunnel : public RunningTunnel {
     if (auto edited = edit(next); !edited) return edited;
     std::set<std::string> names;
     for (const auto& uplink : next.uplinks)
-      if (!names.insert(uplink.name).second) return fail("uplink " + uplink.name + " is there already", EEXIST);
+      if (!names.insert(uplink.name).second) return fail(uplink.name + " is attached already", EEXIST);
     std::set<crypto::PublicKey> keys;
     for (const auto& peer : next.peers)
       if (!keys.insert(peer.public_key).second) return fail("another peer has this public key", EEXIST);
