@@ -47,7 +47,7 @@ std::vector<UplinkSettings> settings_of(const std::vector<std::string>& names,
 }
 
 Result<TunnelConfig> load(const Host& host, const TunnelNames& names, const std::vector<std::string>& uplinks) {
-  auto loaded = load_config(names.config_path, host.resolver);
+  auto loaded = load_config(names.config_path);
   if (!loaded) return std::unexpected(loaded.error());
   for (const auto& warning : loaded->warnings)
     spdlog::warn("{}", warning);
@@ -65,7 +65,7 @@ Result<TunnelConfig> load(const Host& host, const TunnelNames& names, const std:
 // Gives a running tunnel the uplinks that it does not have yet.
 int add_live(Host& host, const TunnelNames& names, std::vector<std::string> uplinks) {
   if (uplinks.empty()) {
-    auto loaded = load_config(names.config_path, host.resolver);
+    auto loaded = load_config(names.config_path);
     if (loaded) uplinks = names_of(loaded->tunnel.live.uplinks);
   }
   api::Client client(api::socket_path(host.runtime_directory, names.interface));
