@@ -5,6 +5,7 @@
 
 #include "api/client.h"
 #include "api/tunnel_lock.h"
+#include "cli/running_tunnel.h"
 #include "cli/tunnel_commands.h"
 
 namespace centipede::cli {
@@ -23,16 +24,6 @@ bool wait_for_end(const Host& host, const std::string& interface) {
   return false;
 }
 
-int not_reached(Host& host, const std::string& interface, const Error& error) {
-  if (api::not_running(error)) {
-    return complain(host, failed, interface + " does not run: `centipede status` lists the tunnels that do");
-  }
-  if (error.code == EACCES || error.code == EPERM) {
-    return complain(host, failed, interface + ": only root may ask its daemon: run it with sudo");
-  }
-  return complain(host, failed, interface + ": " + error.text);
-}
-
 }  // namespace
 
 int detach(Host& host, const DetachOptions& options) {
@@ -45,11 +36,11 @@ int detach(Host& host, const DetachOptions& options) {
   }
   for (const auto& name : options.uplinks) {
     if (const auto detached = client.detach_uplink(name); !detached) {
-      return not_reached(host, options.interface, detached.error());
+      return tell_failure(host, options.interface, detached.error());
     }
   }
   if (!options.uplinks.empty()) return done;
-  if (const auto stopped = client.stop(); !stopped) return not_reached(host, options.interface, stopped.error());
+  if (const auto stopped = client.stop(); !stopped) return tell_failure(host, options.interface, stopped.error());
   if (wait_for_end(host, options.interface)) return done;
   return complain(host, failed, options.interface + " was told to stop and has not ended yet: see its log");
 }

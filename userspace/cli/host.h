@@ -26,6 +26,7 @@ struct Host {
   std::string config_directory = "/etc/centipede";
   std::string runtime_directory{api::default_runtime_directory};
   bool out_is_terminal = false;
+  bool colours = false;  // on a terminal that has them, unless NO_COLOR says otherwise
 };
 
 // Exit codes.

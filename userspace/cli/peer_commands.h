@@ -1,0 +1,55 @@
+// `centipede peer`, `path` and `uplink`: the peers, paths and uplinks of a running tunnel, shown and changed. What the
+// user typed is checked before anything is sent; each change is applied whole or refused.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/host.h"
+
+namespace centipede::cli {
+
+// What `peer add` and `peer set` may say. Not given: as it is. "none" empties a list.
+struct PeerOptions {
+  std::string interface = "cp0";
+  std::string peer;  // add: its public key; set, remove, show: its name or key
+  std::optional<std::string> name;
+  std::vector<std::string> allowed_ips;
+  std::vector<std::string> endpoints;
+  std::optional<std::string> policy;
+  std::optional<std::string> preshared_key_file;
+  bool no_preshared_key = false;
+  bool json = false;
+};
+int peer_list(Host& host, const PeerOptions& options);
+int peer_show(Host& host, const PeerOptions& options);
+int peer_add(Host& host, const PeerOptions& options);
+int peer_set(Host& host, const PeerOptions& options);
+int peer_remove(Host& host, const PeerOptions& options);
+
+struct PathOptions {
+  std::string interface = "cp0";
+  std::string peer;    // list: empty for all
+  std::string uplink;  // a device
+  std::string priority;
+  bool json = false;
+};
+int path_list(Host& host, const PathOptions& options);
+int path_set(Host& host, const PathOptions& options);
+int path_enable(Host& host, const PathOptions& options, bool enabled);
+
+struct UplinkOptions {
+  std::string interface = "cp0";
+  std::string name;  // of a device, or a pattern
+  std::optional<std::string> priority;
+  std::optional<std::string> metered;
+  std::optional<std::string> rate;
+  bool json = false;
+};
+int uplink_list(Host& host, const UplinkOptions& options);
+int uplink_add(Host& host, const UplinkOptions& options);
+int uplink_set(Host& host, const UplinkOptions& options);
+int uplink_remove(Host& host, const UplinkOptions& options);
+
+}  // namespace centipede::cli
