@@ -1,5 +1,3 @@
-#include "cli/peer_commands.h"
-
 #include <spdlog/fmt/fmt.h>
 
 #include <algorithm>
@@ -8,6 +6,7 @@
 #include <ostream>
 
 #include "api/status_json.h"
+#include "cli/running_commands.h"
 #include "cli/running_tunnel.h"
 #include "cli/status_text.h"
 #include "cli/table.h"

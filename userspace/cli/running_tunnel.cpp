@@ -3,6 +3,8 @@
 #include <nlohmann/json.hpp>
 #include <ostream>
 
+#include "api/json_text.h"
+
 namespace centipede::cli {
 
 RunningTunnelClient::RunningTunnelClient(Host& host, std::string interface)
@@ -21,7 +23,7 @@ std::optional<std::string> RunningTunnelClient::request(const std::string& metho
 
 std::optional<std::string> RunningTunnelClient::request(const std::string& method, const std::string& target,
                                                         const nlohmann::json& body) {
-  return request(method, target, body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+  return request(method, target, api::text_of(body));
 }
 
 std::optional<TunnelStatus> RunningTunnelClient::status() {

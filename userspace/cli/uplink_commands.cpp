@@ -5,7 +5,7 @@
 #include <ostream>
 
 #include "api/status_json.h"
-#include "cli/peer_commands.h"
+#include "cli/running_commands.h"
 #include "cli/running_tunnel.h"
 #include "cli/status_text.h"
 #include "cli/table.h"

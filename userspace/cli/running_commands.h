@@ -1,5 +1,6 @@
-// `centipede peer`, `path` and `uplink`: the peers, paths and uplinks of a running tunnel, shown and changed. What the
-// user typed is checked before anything is sent; each change is applied whole or refused.
+// What may be asked of a running tunnel, each by a command of its own: peers, paths and uplinks shown and changed, the
+// file read again, the settings printed as a file, events, the way to a peer measured. What the user typed is checked
+// before anything is sent; each change is applied whole or refused. They return the exit code.
 #pragma once
 
 #include <optional>
@@ -51,5 +52,29 @@ int uplink_list(Host& host, const UplinkOptions& options);
 int uplink_add(Host& host, const UplinkOptions& options);
 int uplink_set(Host& host, const UplinkOptions& options);
 int uplink_remove(Host& host, const UplinkOptions& options);
+
+// Reads the configuration file again.
+int reload(Host& host, const std::string& interface);
+// Prints the settings in force as a configuration file.
+int export_config(Host& host, const std::string& interface);
+
+struct EventsOptions {
+  std::string interface = "cp0";
+  std::optional<uint64_t> after;  // the number of an event; none: all that the daemon still has, or from now on
+  bool follow = true;
+  bool json = false;
+};
+int events(Host& host, const EventsOptions& options);
+
+struct PingOptions {
+  std::string interface = "cp0";
+  std::string peer;
+  unsigned count = 3;
+  unsigned timeout_ms = 1000;
+  unsigned interval_ms = 1000;
+  bool json = false;
+};
+// failed when not one path answered.
+int ping(Host& host, const PingOptions& options);
 
 }  // namespace centipede::cli
