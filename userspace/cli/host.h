@@ -10,7 +10,6 @@
 #include "api/paths.h"
 #include "api/server.h"
 #include "base/result.h"
-#include "cli/config.h"
 #include "dataplane/tunnel_control.h"
 
 namespace centipede::cli {
@@ -24,7 +23,6 @@ struct Host {
   std::function<std::string()> missing_privilege;
   // Keeps keys out of core files and swap, as far as the system allows.
   std::function<void()> protect_memory;
-  Resolver resolver = resolve_host;
   std::string config_directory = "/etc/centipede";
   std::string runtime_directory{api::default_runtime_directory};
   bool out_is_terminal = false;

@@ -68,7 +68,6 @@ class CommandTest : public testing::Test {
               },
               .missing_privilege = [this] { return missing_privilege_; },
               .protect_memory = [] {}};
-    host.resolver = [](const std::string& name) -> Result<std::vector<IpAddress>> { return fail("resolving " + name); };
     host.config_directory = folder_.file("etc");
     host.runtime_directory = folder_.file("run");
     std::vector<const char*> argv{"centipede"};
