@@ -12,12 +12,15 @@
 
 #include "control/controller.h"
 #include "dataplane/bpffs.h"
+#include "dataplane/host_names.h"
+#include "dataplane/host_settings.h"
 #include "dataplane/log.h"
 #include "dataplane/mailbox.h"
 #include "dataplane/netlink.h"
 #include "dataplane/plan.h"
 #include "dataplane/preshared_key_files.h"
 #include "dataplane/receive_sessions.h"
+#include "dataplane/setting_texts.h"
 #include "dataplane/shield.h"
 #include "dataplane/state_file.h"
 #include "dataplane/state_writer.h"
@@ -49,6 +52,9 @@ constexpr Duration counters_interval = seconds(1);
 constexpr Duration timestamps_interval = seconds(1);
 
 constexpr Duration start_patience = seconds(1);
+
+// How soon after a peer has lost its last path its names are looked up.
+constexpr Duration names_interval = milliseconds(250);
 
 constexpr uint64_t wake_token = 1;
 constexpr uint64_t netlink_token = 2;
@@ -89,6 +95,7 @@ class Daemon::Impl {
  public:
   explicit Impl(TunnelConfig config)
       : config_(std::move(config)),
+        host_(config_),
         workers_wanted_(worker_count(config_)),
         udp_buffer_(control_buffers * control_buffer_bytes) {
     std::vector<Bytes> buffers;
@@ -132,6 +139,7 @@ class Daemon::Impl {
   TunnelStatus status();
 
  private:
+  Result<void> protect_host() { return host_.protect(inside_networks(config_.live.peers)); }
   Result<void> start_programs();
   Result<void> start_tun();
   Result<void> start_controller();
@@ -165,6 +173,7 @@ class Daemon::Impl {
   }
 
   TunnelConfig config_;
+  HostSettings host_;
   EventLog events_;
   unsigned workers_wanted_;
   std::string aead_name_;  // of the workers' provider
@@ -192,6 +201,8 @@ class Daemon::Impl {
   std::unique_ptr<ReceiveSessions> sessions_;
   std::unique_ptr<Shield> shield_;
   std::unique_ptr<Uplinks> uplinks_;
+  std::optional<HostNames> names_;
+  Instant names_due_{};
   PlanBoard board_;
   std::optional<Uring> ring_;
   std::array<std::shared_ptr<UplinkIo>, CP_MAX_UPLINKS> armed_;
@@ -218,10 +229,14 @@ Result<void> Daemon::Impl::start() {
   if (!netlink) return std::unexpected(netlink.error());
   netlink_.emplace(std::move(*netlink));
 
-  for (const auto step : {&Impl::start_tun, &Impl::start_programs, &Impl::start_uplinks, &Impl::configure_interface,
-                          &Impl::start_controller, &Impl::start_workers}) {
-    if (auto result = (this->*step)(); !result) return result;
+  for (const auto step : {&Impl::protect_host, &Impl::start_tun, &Impl::start_programs, &Impl::start_uplinks,
+                          &Impl::configure_interface, &Impl::start_controller, &Impl::start_workers}) {
+    if (auto result = (this->*step)(); !result) {
+      host_.start_failed();
+      return result;
+    }
   }
+  host_.set_name_servers();
   return {};
 }
 
@@ -292,6 +307,11 @@ Result<void> Daemon::Impl::start_controller() {
     }
   }
   config_.live.peers = decltype(config_.live.peers)();  // and its memory
+  names_.emplace(HostNames::Setup{.controller = *controller_,
+                                  .mailbox = *mailbox_,
+                                  .clock = read_clocks,
+                                  .inside = config_.dns,
+                                  .mark = host_.mark()});
   return {};
 }
 
@@ -300,6 +320,7 @@ Result<void> Daemon::Impl::start_uplinks() {
                                                       .workers = workers_wanted_,
                                                       .mode = config_.mode,
                                                       .busy_poll_us = config_.busy_poll_us,
+                                                      .mark = host_.mark(),
                                                       .program = program_.get(),
                                                       .no_program_reason = no_program_reason_});
   if (config_.live.uplinks.empty()) return fail("no uplinks: name at least one network device to send over");
@@ -322,7 +343,9 @@ Result<void> Daemon::Impl::start_uplinks() {
     problems += uplink.name + ": " + uplink.reason;
     log::warning("uplink {}: {}; it joins when that changes", uplink.name, uplink.reason);
   }
-  if (!any) return fail("none of the uplinks can be used: " + problems);
+  const auto pattern = std::ranges::find_if(config_.live.uplinks, is_pattern, &UplinkSettings::name);
+  if (!any && pattern == config_.live.uplinks.end()) return fail("none of the uplinks can be used: " + problems);
+  if (!any) log::warning("no device to send over yet: the tunnel waits for one that matches \"{}\"", pattern->name);
   return {};
 }
 
@@ -370,7 +393,8 @@ Result<void> Daemon::Impl::run() {
   Result<void> outcome;
   while (!stopping_.load(std::memory_order_acquire)) {
     const Instant deadline =
-        std::min({controller_->next_deadline(), uplinks_->next_retry(), timestamps_stale_ ? timestamps_due_ : never});
+        std::min({controller_->next_deadline(), uplinks_->next_retry(), timestamps_stale_ ? timestamps_due_ : never,
+                  std::max(names_->next(), names_due_)});
     const Instant before = read_clocks().monotonic;
     const Duration timeout = deadline == never ? Duration::max() : std::max(Duration::zero(), deadline - before);
     const auto ready = ring_->wait(timeout);
@@ -390,6 +414,10 @@ Result<void> Daemon::Impl::run() {
       counters_due_ = now.monotonic + counters_interval;
     }
     if (now.monotonic >= controller_->next_deadline()) controller_->on_timer(now);
+    if (now.monotonic >= names_due_) {
+      names_->run(uplinks_->usable_devices(), now.monotonic);
+      names_due_ = now.monotonic + names_interval;
+    }
     carry_out_actions();
     if (timestamps_stale_ && now.monotonic >= timestamps_due_) {
       save_timestamps();
@@ -402,6 +430,7 @@ Result<void> Daemon::Impl::run() {
   carry_out_actions();
   if (timestamps_stale_) save_timestamps();
   (void)mailbox_->close();
+  host_.revert(outcome && !worker_lost_.load(std::memory_order_acquire));
   if (outcome && worker_lost_.load(std::memory_order_acquire)) return fail("a worker could not go on");
   return outcome;
 }
@@ -469,6 +498,7 @@ void Daemon::Impl::uplinks_changed(const Now& now) {
     controller_->remove_uplink(id, now);
   for (control::Uplink& uplink : changes.updated)
     controller_->set_uplink(std::move(uplink), now);
+  if (!changes.updated.empty()) names_->uplinks_changed(now.monotonic);
 }
 
 void Daemon::Impl::arm_sockets() {
@@ -583,7 +613,7 @@ Result<void> Daemon::Impl::attach_uplink(const UplinkSettings& uplink) {
     TunnelSettings next = before;
     if (auto added = add_uplink(next, uplink); !added) return added;
     if (auto set = set_uplinks(std::move(next)); !set) return set;
-    const std::string problem = is_uplink_pattern(uplink.name) ? std::string() : uplinks_->problem(uplink.name);
+    const std::string problem = is_pattern(uplink.name) ? std::string() : uplinks_->problem(uplink.name);
     if (problem.empty()) return {};
     (void)set_uplinks(std::move(before));  // has been judged before
     return fail("uplink " + uplink.name + ": " + problem, ENODEV);

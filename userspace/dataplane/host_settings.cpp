@@ -69,9 +69,11 @@ void HostSettings::set_name_servers() {
   if (!set) log::warning("dns: {}", set.error().text);
 }
 
-void HostSettings::revert() {
+void HostSettings::revert(bool orderly) {
   log_failure(revert_name_servers(config_.name, config_.state_directory));
-  if (config_.kill_switch) log_failure(remove_kill_switch(config_.name));
+  if (!config_.kill_switch) return;
+  if (orderly) return log_failure(remove_kill_switch(config_.name));
+  log::warning("the kill switch stays; `centipede detach -i {}` removes it", config_.name);
 }
 
 void HostSettings::start_failed() {

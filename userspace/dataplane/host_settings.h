@@ -28,8 +28,8 @@ class HostSettings {
   // SO_MARK for what may pass the kill switch; 0: there is none.
   [[nodiscard]] uint32_t mark() const;
 
-  // An orderly end.
-  void revert();
+  // The end. Not an orderly one: the kill switch stays.
+  void revert(bool orderly);
   // start() has failed: a kill switch that was there before it stays.
   void start_failed();
 
