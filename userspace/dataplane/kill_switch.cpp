@@ -41,7 +41,7 @@ struct Guarded {
   std::string rule;
 };
 
-Guarded guard(std::span<const Prefix> networks, bool v4) {
+Guarded guard(const std::vector<Prefix>& networks, bool v4) {
   std::string elements;
   for (const Prefix& network : networks) {
     if (network.address.is_v4() == v4) elements += (elements.empty() ? "" : ", ") + network.network().text();
@@ -55,7 +55,7 @@ Guarded guard(std::span<const Prefix> networks, bool v4) {
 
 }  // namespace
 
-std::string kill_switch_commands(std::string_view tunnel, std::span<const Prefix> networks) {
+std::string kill_switch_commands(std::string_view tunnel, const std::vector<Prefix>& networks) {
   const std::string table = "table " + table_of(tunnel);
   const std::string into_tunnel = "    oifname \"" + std::string(tunnel) + "\" accept\n";
   const Guarded v4 = guard(networks, true);
@@ -74,7 +74,7 @@ std::string kill_switch_commands(std::string_view tunnel, std::span<const Prefix
          v4.rule + v6.rule + "  }\n}\n";
 }
 
-Result<void> set_kill_switch(std::string_view tunnel, std::span<const Prefix> networks) {
+Result<void> set_kill_switch(std::string_view tunnel, const std::vector<Prefix>& networks) {
   const std::string name(tunnel);
   if (!plain(tunnel)) {
     return fail("kill_switch: nftables takes no table for a tunnel called " + name +
