@@ -14,6 +14,8 @@
 
 #include "control/controller.h"
 #include "dataplane/bpffs.h"
+#include "dataplane/host_names.h"
+#include "dataplane/host_settings.h"
 #include "dataplane/log.h"
 #include "dataplane/mailbox.h"
 #include "dataplane/netlink.h"
@@ -23,6 +25,7 @@
 #include "dataplane/preshared_key_files.h"
 #include "dataplane/receive_sessions.h"
 #include "dataplane/reporter.h"
+#include "dataplane/setting_texts.h"
 #include "dataplane/shield.h"
 #include "dataplane/state_file.h"
 #include "dataplane/state_writer.h"
@@ -54,6 +57,9 @@ constexpr Duration counters_interval = seconds(1);
 constexpr Duration timestamps_interval = seconds(1);
 
 constexpr Duration start_patience = seconds(1);
+
+// How soon after a peer has lost its last path its names are looked up.
+constexpr Duration names_interval = milliseconds(250);
 
 constexpr uint64_t wake_token = 1;
 constexpr uint64_t netlink_token = 2;
@@ -101,6 +107,7 @@ class Daemon::Impl {
  public:
   explicit Impl(TunnelConfig config)
       : config_(std::move(config)),
+        host_(config_),
         workers_wanted_(worker_count(config_)),
         udp_buffer_(control_buffers * control_buffer_bytes) {
     std::vector<Bytes> buffers;
@@ -149,6 +156,7 @@ class Daemon::Impl {
   TunnelStatus status();
 
  private:
+  Result<void> protect_host() { return host_.protect(inside_networks(config_.live.peers)); }
   Result<void> start_programs();
   Result<void> start_tun();
   Result<void> start_controller();
@@ -188,6 +196,7 @@ class Daemon::Impl {
   }
 
   TunnelConfig config_;
+  HostSettings host_;
   EventLog events_;
   Reporter reporter_{events_};
   Instant started_at_ = read_clocks().monotonic;
@@ -218,6 +227,8 @@ class Daemon::Impl {
   std::unique_ptr<ReceiveSessions> sessions_;
   std::unique_ptr<Shield> shield_;
   std::unique_ptr<Uplinks> uplinks_;
+  std::optional<HostNames> names_;
+  Instant names_due_{};
   PlanBoard board_;
   std::optional<Uring> ring_;
   std::array<std::shared_ptr<UplinkIo>, CP_MAX_UPLINKS> armed_;
@@ -246,10 +257,14 @@ Result<void> Daemon::Impl::start() {
   if (!netlink) return std::unexpected(netlink.error());
   netlink_.emplace(std::move(*netlink));
 
-  for (const auto step : {&Impl::start_tun, &Impl::start_programs, &Impl::start_uplinks, &Impl::configure_interface,
-                          &Impl::start_controller, &Impl::start_workers}) {
-    if (auto result = (this->*step)(); !result) return result;
+  for (const auto step : {&Impl::protect_host, &Impl::start_tun, &Impl::start_programs, &Impl::start_uplinks,
+                          &Impl::configure_interface, &Impl::start_controller, &Impl::start_workers}) {
+    if (auto result = (this->*step)(); !result) {
+      host_.start_failed();
+      return result;
+    }
   }
+  host_.set_name_servers();
   return {};
 }
 
@@ -315,6 +330,11 @@ Result<void> Daemon::Impl::start_controller() {
   const auto peers = controller_->set_peers(std::move(config_.live.peers), read_clocks());
   if (!peers) return std::unexpected(peers.error());
   config_.live.peers = decltype(config_.live.peers)();  // the controller's from now on
+  names_.emplace(HostNames::Setup{.controller = *controller_,
+                                  .mailbox = *mailbox_,
+                                  .clock = read_clocks,
+                                  .inside = config_.dns,
+                                  .mark = host_.mark()});
   return {};
 }
 
@@ -323,6 +343,7 @@ Result<void> Daemon::Impl::start_uplinks() {
                                                       .workers = workers_wanted_,
                                                       .mode = config_.mode,
                                                       .busy_poll_us = config_.busy_poll_us,
+                                                      .mark = host_.mark(),
                                                       .program = program_.get(),
                                                       .no_program_reason = no_program_reason_});
   if (config_.live.uplinks.empty()) return fail("no uplinks: name at least one network device to send over");
@@ -345,7 +366,9 @@ Result<void> Daemon::Impl::start_uplinks() {
     problems += uplink.name + ": " + uplink.reason;
     log::warning("uplink {}: {}; it joins when that changes", uplink.name, uplink.reason);
   }
-  if (!any) return fail("none of the uplinks can be used: " + problems);
+  const auto pattern = std::ranges::find_if(config_.live.uplinks, is_pattern, &UplinkSettings::name);
+  if (!any && pattern == config_.live.uplinks.end()) return fail("none of the uplinks can be used: " + problems);
+  if (!any) log::warning("no device to send over yet: the tunnel waits for one that matches \"{}\"", pattern->name);
   return {};
 }
 
@@ -388,8 +411,9 @@ Result<void> Daemon::Impl::run() {
   carry_out_actions();
   Result<void> outcome;
   while (!stopping_.load(std::memory_order_acquire)) {
-    const Instant deadline = std::min({controller_->next_deadline(), uplinks_->next_retry(), pings_.next(),
-                                       timestamps_stale_ ? timestamps_due_ : never});
+    const Instant deadline =
+        std::min({controller_->next_deadline(), uplinks_->next_retry(), pings_.next(),
+                  timestamps_stale_ ? timestamps_due_ : never, std::max(names_->next(), names_due_)});
     const Instant before = read_clocks().monotonic;
     const Duration timeout = deadline == never ? Duration::max() : std::max(Duration::zero(), deadline - before);
     const auto ready = ring_->wait(timeout);
@@ -410,6 +434,10 @@ Result<void> Daemon::Impl::run() {
       counters_due_ = now.monotonic + counters_interval;
     }
     if (now.monotonic >= controller_->next_deadline()) controller_->on_timer(now);
+    if (now.monotonic >= names_due_) {
+      names_->run(uplinks_->usable_devices(), now.monotonic);
+      names_due_ = now.monotonic + names_interval;
+    }
     pings_.serve(*controller_, now.monotonic);
     carry_out_actions();
     if (timestamps_stale_ && now.monotonic >= timestamps_due_) {
@@ -427,6 +455,7 @@ Result<void> Daemon::Impl::run() {
   report("tunnel", config_.name + ": ends" + (outcome ? "" : ": " + outcome.error().text),
          outcome ? TunnelEvent::Level::info : TunnelEvent::Level::error);
   events_.interrupt();
+  host_.revert(outcome && !worker_lost_.load(std::memory_order_acquire));
   if (outcome && worker_lost_.load(std::memory_order_acquire)) return fail("a worker could not go on");
   return outcome;
 }
@@ -494,6 +523,7 @@ void Daemon::Impl::uplinks_changed(const Now& now) {
     controller_->remove_uplink(id, now);
   for (control::Uplink& uplink : changes.updated)
     controller_->set_uplink(std::move(uplink), now);
+  if (!changes.updated.empty()) names_->uplinks_changed(now.monotonic);
 }
 
 void Daemon::Impl::arm_sockets() {
@@ -633,13 +663,20 @@ Result<void> Daemon::Impl::edit_settings(const TunnelControl::Edit& edit) {
   if (auto edited = edit(next); !edited) return edited;
   if (auto sound = check_uplinks(next, config_.name); !sound) return sound;
   if (auto sound = controller_->check_peers(next.peers); !sound) return sound;
+  const auto unprotect = [this] { (void)host_.change_networks(inside_networks(controller_->peers())); };
+  const std::set<Prefix> inside = inside_networks(next.peers);
+  if (auto widened = host_.widen(inside); !widened) return widened;
   const std::set<Prefix> networks = routes_ ? routes_of(next.peers) : std::set<Prefix>{};
   if (routes_) {
-    if (auto extended = routes_->extend(networks); !extended) return extended;
+    if (auto extended = routes_->extend(networks); !extended) {
+      unprotect();
+      return extended;
+    }
   }
   const auto changes = controller_->set_peers(std::move(next.peers), read_clocks());
   if (!changes) {  // a key file that could be read has gone in between
     if (routes_) (void)routes_->shrink(routes_of(controller_->peers()));
+    unprotect();
     return std::unexpected(changes.error());
   }
   for (const control::PeerChange& change : *changes) {
@@ -655,6 +692,8 @@ Result<void> Daemon::Impl::edit_settings(const TunnelControl::Edit& edit) {
     if (const auto shrunk = routes_->shrink(networks); !shrunk)
       report("settings", shrunk.error().text + "; the route stays for now", TunnelEvent::Level::warning);
   }
+  if (const auto narrowed = host_.change_networks(inside); !narrowed)
+    report("settings", narrowed.error().text + "; it stops more than it has to", TunnelEvent::Level::warning);
   return {};
 }
 
@@ -683,7 +722,7 @@ Result<void> Daemon::Impl::attach_uplink(const UplinkSettings& uplink) {
     TunnelSettings next = before;
     if (auto added = add_uplink(next, uplink); !added) return added;
     if (auto set = set_uplinks(std::move(next)); !set) return set;
-    const std::string problem = is_uplink_pattern(uplink.name) ? std::string() : uplinks_->problem(uplink.name);
+    const std::string problem = is_pattern(uplink.name) ? std::string() : uplinks_->problem(uplink.name);
     if (problem.empty()) return {};
     (void)set_uplinks(std::move(before));  // has been judged before
     return fail("uplink " + uplink.name + ": " + problem, ENODEV);
