@@ -24,6 +24,19 @@ bool wait_for_end(const Host& host, const std::string& interface) {
   return false;
 }
 
+// A daemon that was killed may have left a kill switch.
+int clear_leftovers(Host& host, const std::string& interface, const Error& not_running) {
+  const auto lock = api::TunnelLock::try_acquire(host.runtime_directory, interface);
+  if (lock && *lock) {
+    const auto cleared = host.clear_leftovers(interface);
+    if (!cleared) return complain(host, failed, cleared.error().text);
+    for (const std::string& what : *cleared)
+      host.out << "removed " << what << '\n';
+    if (!cleared->empty()) return done;
+  }
+  return tell_failure(host, interface, not_running);
+}
+
 }  // namespace
 
 int detach(Host& host, const DetachOptions& options) {
@@ -40,7 +53,9 @@ int detach(Host& host, const DetachOptions& options) {
     }
   }
   if (!options.uplinks.empty()) return done;
-  if (const auto stopped = client.stop(); !stopped) return tell_failure(host, options.interface, stopped.error());
+  const auto stopped = client.stop();
+  if (!stopped && api::not_running(stopped.error())) return clear_leftovers(host, options.interface, stopped.error());
+  if (!stopped) return tell_failure(host, options.interface, stopped.error());
   if (wait_for_end(host, options.interface)) return done;
   return complain(host, failed, options.interface + " was told to stop and has not ended yet: see its log");
 }

@@ -9,6 +9,7 @@
 #include "cli/command_line.h"
 #include "cli/privilege.h"
 #include "dataplane/daemon.h"
+#include "dataplane/host_settings.h"
 
 namespace {
 
@@ -23,6 +24,10 @@ std::string_view environment(const char* name) {
   return value == nullptr ? "" : value;
 }
 
+Result<std::vector<std::string>> clear_leftovers(const std::string& tunnel) {
+  return centipede::clear_host_settings(tunnel, std::string(centipede::default_state_directory));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -32,6 +37,7 @@ int main(int argc, char** argv) {
                             .err = std::cerr,
                             .start_tunnel = start_daemon,
                             .missing_privilege = centipede::cli::missing_tunnel_privilege,
+                            .clear_leftovers = clear_leftovers,
                             .protect_memory = centipede::cli::protect_process_memory};
   host.out_is_terminal = isatty(STDOUT_FILENO) == 1;
   const std::string_view no_color = environment("NO_COLOR");

@@ -88,6 +88,12 @@ struct Timestamps {
   std::vector<std::pair<crypto::PublicKey, uint64_t>> accepted{};  // also of peers that have been removed
 };
 
+// What set_peers() has done, by the peer's name.
+struct PeerChange {
+  enum class What : uint8_t { added, changed, removed } what = What::added;
+  std::string peer;
+};
+
 // A peer whose names are to be resolved.
 struct UnresolvedPeer {
   PeerId peer = 0;
@@ -101,7 +107,7 @@ struct PathProbe {
   Route route;
   bool sending = false;         // data goes there now
   uint32_t number = 0;          // of the heartbeat; 0: none could be sent
-  std::optional<Duration> rtt;  // of this very heartbeat
+  std::optional<Duration> rtt{};  // of this very heartbeat
 };
 
 class Controller {
@@ -117,7 +123,7 @@ class Controller {
   // Makes these all the peers there are, or fails like check_peers() and changes nothing. Peers are told apart by their
   // public keys: one that is there before and after keeps its sessions and the paths that were validated. A new
   // preshared key counts from the next handshake.
-  Result<void> set_peers(std::vector<PeerSettings> peers, Now now);
+  Result<std::vector<PeerChange>> set_peers(std::vector<PeerSettings> peers, Now now);
   // Their settings, in the order in which they were given last.
   [[nodiscard]] std::vector<PeerSettings> peers() const;
   // One more; one less (false: there is no such peer).
@@ -125,6 +131,8 @@ class Controller {
   bool remove_peer(PeerId peer, Now now);
   // By name or public key.
   [[nodiscard]] std::optional<PeerId> find_peer(std::string_view name_or_key) const;
+  // Empty: there is no such peer.
+  [[nodiscard]] std::string peer_name(PeerId peer) const;
 
   // The peers with host endpoints that have not been resolved since they were set, or with no path up: whose names are
   // worth a look. Costs nothing when there are none.
