@@ -15,6 +15,7 @@ Result<std::unique_ptr<StopSignals>> StopSignals::install() {
   sigemptyset(&wanted);
   sigaddset(&wanted, SIGINT);
   sigaddset(&wanted, SIGTERM);
+  sigaddset(&wanted, SIGHUP);
   FileDescriptor end(eventfd(0, EFD_CLOEXEC));
   FileDescriptor signals(signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!end || !signals) return fail_system("preparing for signals");
@@ -33,9 +34,10 @@ StopSignals::~StopSignals() {
   pthread_sigmask(SIG_SETMASK, &before_, nullptr);
 }
 
-void StopSignals::watch(TunnelControl* tunnel) {
+void StopSignals::watch(TunnelControl* tunnel, std::function<void()> hangup) {
   const std::scoped_lock lock(mutex_);
   tunnel_ = tunnel;
+  hangup_ = std::move(hangup);
   if (tunnel_ != nullptr && requested_) tunnel_->stop();
 }
 
@@ -47,6 +49,10 @@ void StopSignals::serve() {
     signalfd_siginfo arrived{};
     if (read(signals_.get(), &arrived, sizeof arrived) != sizeof arrived) continue;
     const std::scoped_lock lock(mutex_);
+    if (arrived.ssi_signo == SIGHUP) {
+      if (hangup_) hangup_();
+      continue;
+    }
     if (requested_) _exit(128 + static_cast<int>(arrived.ssi_signo));
     requested_ = true;
     if (tunnel_ != nullptr) tunnel_->stop();

@@ -1,11 +1,12 @@
 // SIGINT and SIGTERM while a tunnel runs: the first asks it to stop, the second ends the process at once (exit code 128
-// + signal). The signals are blocked in the thread that makes the object, hence in all that it starts, and read on a
-// thread of their own, so nothing here runs inside a signal handler. Ownership: the watched tunnel must be let go with
-// watch(nullptr) before it ends.
+// + signal). SIGHUP has the configuration read again. The signals are blocked in the thread that makes the object,
+// hence in all that it starts, and read on a thread of their own, so nothing here runs inside a signal handler.
+// Ownership: the watched tunnel must be let go with watch(nullptr) before it ends.
 #pragma once
 
 #include <signal.h>
 
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -21,8 +22,8 @@ class StopSignals {
   static Result<std::unique_ptr<StopSignals>> install();
   ~StopSignals();
 
-  // Stops it at once when a signal has come already.
-  void watch(TunnelControl* tunnel);
+  // Stops it at once when a signal has come already. `hangup` must return at once.
+  void watch(TunnelControl* tunnel, std::function<void()> hangup = {});
 
  private:
   StopSignals(FileDescriptor signals, FileDescriptor end, const sigset_t& before);
@@ -33,6 +34,7 @@ class StopSignals {
   sigset_t before_;
   std::mutex mutex_;
   TunnelControl* tunnel_ = nullptr;
+  std::function<void()> hangup_;
   bool requested_ = false;
   std::thread thread_;
 };

@@ -4,6 +4,7 @@
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
+#include <net/if_arp.h>
 #include <netlink/errno.h>
 #include <netlink/netlink.h>
 #include <netlink/route/addr.h>
@@ -94,18 +95,6 @@ std::optional<IpAddress> usable_source(rtnl_addr* row) {
   return address;
 }
 
-// The networks that stand for one: itself, or the two halves of a default route.
-std::vector<Prefix> parts(const Prefix& network) {
-  const Prefix whole = network.network();
-  if (whole.length != 0) return {whole};
-  std::array<uint8_t, 16> raw{};
-  const auto half = [&](uint8_t first_byte) {
-    raw[0] = first_byte;
-    return Prefix{whole.address.is_v4() ? IpAddress::v4(raw.data()) : IpAddress::v6(raw.data()), 1};
-  };
-  return {half(0x00), half(0x80)};
-}
-
 Result<Route> make_route(int ifindex, const Prefix& network) {
   Route route(rtnl_route_alloc());
   rtnl_nexthop* hop = rtnl_route_nh_alloc();
@@ -171,6 +160,17 @@ int look_for_parent(nl_msg* message, void* found) {
 }
 
 }  // namespace
+
+std::vector<Prefix> route_parts(const Prefix& network) {
+  const Prefix whole = network.network();
+  if (whole.length != 0) return {whole};
+  std::array<uint8_t, 16> raw{};
+  const auto half = [&](uint8_t first_byte) {
+    raw[0] = first_byte;
+    return Prefix{whole.address.is_v4() ? IpAddress::v4(raw.data()) : IpAddress::v6(raw.data()), 1};
+  };
+  return {half(0x00), half(0x80)};
+}
 
 struct Netlink::Impl {
   Socket requests;
@@ -270,6 +270,30 @@ Result<std::optional<LinkState>> Netlink::link(std::string_view name) {
   return state;
 }
 
+Result<std::vector<DeviceName>> Netlink::devices() {
+  nl_cache* raw = nullptr;
+  if (const int error = rtnl_link_alloc_cache(impl_->requests.get(), AF_UNSPEC, &raw); error < 0) {
+    return fail_netlink("listing the network devices", error);
+  }
+  const Cache cache(raw);
+  std::vector<DeviceName> all;
+  for (nl_object* object = nl_cache_get_first(cache.get()); object != nullptr; object = nl_cache_get_next(object)) {
+    auto* link = reinterpret_cast<rtnl_link*>(object);
+    const char* name = rtnl_link_get_name(link);
+    if (name == nullptr) continue;
+    const char* kind = rtnl_link_get_type(link);
+    const bool of_tun_driver = kind != nullptr && std::string_view(kind) == "tun";
+    const unsigned flags = rtnl_link_get_flags(link);
+    // The same driver makes TAP devices, which look like Ethernet.
+    all.push_back({.ifindex = rtnl_link_get_ifindex(link),
+                   .name = name,
+                   .up = (flags & IFF_UP) != 0,
+                   .loopback = (flags & IFF_LOOPBACK) != 0,
+                   .tun = of_tun_driver && rtnl_link_get_arptype(link) == ARPHRD_NONE});
+  }
+  return all;
+}
+
 Result<void> Netlink::set_link_up(int ifindex, unsigned mtu) {
   const Link device(rtnl_link_alloc());
   const Link changes(rtnl_link_alloc());
@@ -335,7 +359,7 @@ Result<void> Netlink::Impl::remove_one_route(int ifindex, const Prefix& network)
 }
 
 Result<void> Netlink::add_route(int ifindex, const Prefix& network) {
-  const auto wanted = parts(network);
+  const auto wanted = route_parts(network);
   for (size_t i = 0; i < wanted.size(); ++i) {
     auto added = impl_->add_one_route(ifindex, wanted[i]);
     if (added) continue;
@@ -349,7 +373,7 @@ Result<void> Netlink::add_route(int ifindex, const Prefix& network) {
 
 Result<void> Netlink::remove_route(int ifindex, const Prefix& network) {
   Result<void> outcome;
-  for (const Prefix& part : parts(network)) {
+  for (const Prefix& part : route_parts(network)) {
     auto removed = impl_->remove_one_route(ifindex, part);
     if (!removed) outcome = removed;
   }
