@@ -107,7 +107,7 @@ class Daemon::Impl {
  public:
   explicit Impl(TunnelConfig config)
       : config_(std::move(config)),
-        host_(config_),
+        host_(config_, [this](std::string text) { warn("tunnel", std::move(text)); }),
         workers_wanted_(worker_count(config_)),
         udp_buffer_(control_buffers * control_buffer_bytes) {
     std::vector<Bytes> buffers;
@@ -336,6 +336,7 @@ Result<void> Daemon::Impl::start_controller() {
   names_.emplace(HostNames::Setup{.controller = *controller_,
                                   .mailbox = *mailbox_,
                                   .clock = read_clocks,
+                                  .warn = [this](std::string text) { warn("peer", std::move(text)); },
                                   .inside = config_.dns,
                                   .mark = host_.mark()});
   return {};
