@@ -4,6 +4,7 @@
 #include <ostream>
 
 #include "cli/doctor.h"
+#include "cli/keylog.h"
 #include "cli/keys_commands.h"
 #include "cli/tunnel_commands.h"
 
@@ -30,6 +31,7 @@ struct Arguments {
   DetachOptions detach;
   StatusOptions status;
   DoctorOptions doctor;
+  KeylogOptions keylog;
 };
 
 using Action = std::function<int()>;
@@ -46,6 +48,15 @@ void add_key_commands(CLI::App& app, Host& host, Arguments& arguments, Action& a
   genpsk->callback([&] { action = [&] { return generate_preshared_key(host, arguments.key_output); }; });
 }
 
+void add_keylog_command(CLI::App& app, Host& host, Arguments& arguments, Action& action) {
+  auto* command =
+      app.add_subcommand("keylog", "Write the session keys of a tunnel that allows it, to look into packets with");
+  command->add_option("-i,--interface", arguments.keylog.interface, "The tunnel's interface")->capture_default_str();
+  command->add_option("-o,--output", arguments.keylog.output, "Add them to this file (mode 0600) instead of printing");
+  command->add_flag("--follow", arguments.keylog.follow, "Go on with new sessions, until interrupted");
+  command->callback([&] { action = [&] { return keylog(host, arguments.keylog); }; });
+}
+
 void add_tunnel_commands(CLI::App& app, Host& host, Arguments& arguments, Action& action) {
   auto* attach_command =
       app.add_subcommand("attach", "Run a tunnel in the foreground, or add uplinks to one that runs");
@@ -54,6 +65,8 @@ void add_tunnel_commands(CLI::App& app, Host& host, Arguments& arguments, Action
   attach_command->add_option("-c,--config", arguments.attach.config_path,
                              "Configuration (default: /etc/centipede/<interface>.toml)");
   attach_command->add_flag("-v,--verbose", arguments.attach.verbose, "Log more");
+  attach_command->add_flag("--allow-keylog", arguments.attach.allow_keylog,
+                           "Let root take the session keys out (see keylog); off by default");
   attach_command->callback([&] { action = [&] { return attach(host, arguments.attach); }; });
   auto* detach_command = app.add_subcommand("detach", "Take uplinks out of a running tunnel, or stop it");
   detach_command->add_option("UPLINK", arguments.detach.uplinks, "Devices to take out (default: stop the tunnel)");
@@ -90,6 +103,7 @@ int run_command_line(Host& host, int argc, const char* const* argv) {
   app.footer(first_steps);
   add_key_commands(app, host, arguments, action);
   add_tunnel_commands(app, host, arguments, action);
+  add_keylog_command(app, host, arguments, action);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& asked) {  // --help, --version

@@ -143,6 +143,7 @@ std::string status_text(const TunnelStatus& status) {
   for (const auto& address : status.addresses)
     addresses.add(address.text());
   addresses.end();
+  if (status.keylog_allowed) out += "  --allow-keylog: root may take the session keys out\n";
   for (const auto& peer : status.peers)
     add_peer(out, status, peer);
   out += "\nuplinks\n";

@@ -65,6 +65,7 @@ struct TunnelStatus {
   std::vector<Prefix> addresses;
   unsigned mtu = 0;
   std::string aead;
+  bool keylog_allowed = false;  // session keys may be asked for
   std::vector<UplinkStatus> uplinks;
   std::vector<control::PeerStatus> peers;
   control::ControlCounters control;
