@@ -199,7 +199,7 @@ def other_ports(bench):
                       "centipede.type", keyed=True)
     check(seen == [["127"], ["0"], ["0"]], f"so do a heartbeat, a session that is known, and one in the key log: {seen}")
     generator = random.Random(2)
-    foreign = [elsewhere(generator.randbytes(generator.randrange(300)), ports=(5000 + n, 9999)) for n in range(2000)]
+    foreign = [elsewhere(generator.randbytes(generator.randrange(300)), ports=(10_000 + n, 9999)) for n in range(2000)]
     check(bench.rows(foreign, "frame.number", show="centipede") == [], "2,000 foreign datagrams are left alone")
 
 
@@ -244,7 +244,7 @@ def key_files(bench):
 
     bad.write_text(f"{line[:-20]}x\nno key\n{line.replace(' ', '', 1)}\n\n# right:\n{line}\n")
     shown, complaints = looked_at(bad)
-    check(shown == "8" and "no lines of a key log" in complaints and "2 lines" in complaints,
+    check(shown == "8" and "no lines of a key log" in complaints and complaints.count("3 lines") == 1,
           f"wrong lines are counted, and the right ones used: {complaints}")
     bad.write_text(line)
     check(looked_at(bad) == ("", ""), "a line that is not ended yet is left for later")

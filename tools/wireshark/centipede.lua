@@ -143,7 +143,7 @@ local function read_new_keys()
 end
 
 local function key_of(sid)
-  if not keys.by_sid[sid] then read_new_keys() end
+  if keys.path ~= centipede.prefs.keylog or not keys.by_sid[sid] then read_new_keys() end
   return keys.by_sid[sid]
 end
 
@@ -154,10 +154,8 @@ local calls = {} -- session id of an initiation -> { frame, time, answered_in }
 
 function centipede.init()
   streams, stream_count, first_seen, calls = {}, 0, {}, {}
-  keys.path = nil
-  read_new_keys()
+  keys.path = nil -- the file may be another one
 end
-centipede.prefs_changed = read_new_keys
 
 local function show(tree, field, tvb, offset, size)
   if offset + size <= tvb:len() then return tree:add(field, tvb(offset, size)) end
