@@ -126,7 +126,7 @@ local function read_new_keys()
     why = select(2, file:read(0)) -- of a folder
   end
   if why then
-    if first then report_failure(("Centipede: cannot read the key log file %s: %s"):format(keys.path, why)) end
+    if first then report_failure(("Centipede: cannot read the key log file %s: %s"):format(keys.path, (why:gsub("^.*: ", "")))) end
     return
   end
   local wrong = 0
