@@ -210,8 +210,9 @@ def never_an_error_in_lua(bench):
     datagrams = []
     for message in messages:
         for size in range(len(message) + 1):
-            datagrams += [Datagram(message[:size]), Datagram(message, captured=size),
-                          Datagram(message[:size], ports=(4242, 4243)), Datagram(message, (4244, 4245), captured=size)]
+            elsewhere = (10_000 + len(datagrams), 9999)  # a conversation of its own, which nothing has made ours
+            datagrams += [Datagram(message[:size]), Datagram(message, captured=size), Datagram(message[:size], elsewhere),
+                          Datagram(message, elsewhere[::-1], captured=size)]
     first_bytes = bytes([0, 1, 126, 127, 0x80, 0x81, 0x82, 0x83, 0x84, 0xFF])
     for n in range(10_000):
         payload = bytearray(generator.randbytes(generator.choice((16, 32, 56, 96, 184, 216, generator.randrange(1, 400)))))

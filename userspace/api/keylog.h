@@ -1,7 +1,7 @@
 // The key log: one line for each direction of each session, which tools/wireshark reads (docs/wireshark.md).
 //   SID KEY IV DIRECTION PEER
-// SID, KEY and IV are hexadecimal (16, 64 and 24 digits), DIRECTION is "to" or "from" the peer, whose name is the rest of
-// the line. Lines that begin with # are comments. Threading: pure functions.
+// SID, KEY and IV are hexadecimal (16, 64 and 24 digits), DIRECTION is "to" or "from" the peer, whose name is the rest
+// of the line. Lines that begin with # are comments. Threading: pure functions.
 #pragma once
 
 #include <span>

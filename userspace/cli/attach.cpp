@@ -56,7 +56,8 @@ int add_live(Host& host, const TunnelNames& names, std::vector<std::string> upli
   if (!status) return complain(host, failed, names.interface + ": " + status.error().text);
   if (allow_keylog && !status->keylog_allowed) {
     return complain(host, failed,
-                    names.interface + " runs already without --allow-keylog, which counts at the start alone: stop it " +
+                    names.interface +
+                        " runs already without --allow-keylog, which counts at the start alone: stop it " +
                         "with `centipede detach -i " + names.interface + "` first");
   }
   std::vector<std::string> added;

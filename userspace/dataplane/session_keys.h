@@ -1,5 +1,5 @@
-// The traffic keys of a running tunnel's sessions, for its owner to look into packets with (`centipede keylog`). This is
-// the only way by which a key leaves the process; a tunnel that was not started for it has none (TunnelConfig).
+// The traffic keys of a running tunnel's sessions, for its owner to look into packets with (`centipede keylog`). This
+// is the only way by which a key leaves the process; a tunnel that was not started for it has none (TunnelConfig).
 // Plain values, made on the control thread; the keys are wiped with them.
 #pragma once
 

@@ -20,8 +20,8 @@ TEST(Keylog, a_line_has_session_key_iv_direction_and_the_peers_whole_name) {
   tunnel.sessions = 1;
   auto keys = *tunnel.session_keys();
   keys[0].sid = 0x0102030405060708;
-  EXPECT_EQ(keylog_text(keys), heading + of_sid("0102030405060708", "01", "from") +
-                                          of_sid("0000000000000002", "02", "to"));
+  EXPECT_EQ(keylog_text(keys),
+            heading + of_sid("0102030405060708", "01", "from") + of_sid("0000000000000002", "02", "to"));
   EXPECT_EQ(keylog_text({}), heading);
 }
 

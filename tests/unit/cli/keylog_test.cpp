@@ -30,8 +30,10 @@ class KeylogTest : public testing::Test {
   int run(KeylogOptions options) {
     out_.str("");
     err_.str("");
-    Host host{.in = in_, .out = out_, .err = err_, .start_tunnel = {}, .missing_privilege = {},
-              .protect_memory = [this] { protected_ = true; }};
+    Host host{
+        .in = in_, .out = out_, .err = err_, .start_tunnel = {}, .missing_privilege = {}, .protect_memory = [this] {
+          protected_ = true;
+        }};
     host.runtime_directory = folder_.path();
     return keylog(host, options);
   }
