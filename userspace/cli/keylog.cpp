@@ -13,10 +13,10 @@
 #include <string_view>
 #include <thread>
 
-#include "api/client.h"
 #include "api/keylog.h"
 #include "base/file_descriptor.h"
 #include "base/small_file.h"
+#include "cli/running_tunnel.h"
 
 namespace centipede::cli {
 namespace {
@@ -86,39 +86,27 @@ Result<void> write_new(Output& output, std::string_view lines, Sessions& known) 
   return {};
 }
 
-std::string why_no_keys(const Error& error, const std::string& tunnel) {
-  if (api::not_running(error)) {
-    return " does not run: start it with `centipede attach -i " + tunnel + " --allow-keylog`";
-  }
-  if (error.code == EACCES) return ": only root may ask its daemon: run it with sudo";
-  return ": " + error.text;
-}
-
 }  // namespace
 
 int keylog(Host& host, const KeylogOptions& options) {
-  const std::string& tunnel = options.interface;
-  if (!api::valid_interface_name(tunnel)) {
-    return complain(host, wrong_usage, "\"" + tunnel + "\" is no name of an interface");
-  }
+  RunningTunnelClient tunnel(host, options.interface);
+  if (!tunnel.valid()) return tunnel.code();
   host.protect_memory();
-  api::Client client(api::socket_path(host.runtime_directory, tunnel));
   std::optional<Output> output;
   Sessions known;
   while (true) {
-    auto answer = client.request("GET", "/v1/keylog");
+    auto answer = tunnel.api().request("GET", "/v1/keylog");
     if (!answer) {
-      const Error& error = answer.error();
-      if (api::not_running(error) && output) return complain(host, done, tunnel + " has ended");
-      return complain(host, failed, tunnel + why_no_keys(error, tunnel));
+      if (output && api::not_running(answer.error())) return complain(host, done, options.interface + " has ended");
+      return tunnel.tell(answer.error());
     }
+    const SecretText lines(std::move(*answer) + "\n");
     if (!output) {
       host.err << warning << std::flush;
       auto opened = Output::open(host, options.output);
       if (!opened) return complain(host, failed, opened.error().text);
       output.emplace(std::move(*opened));
     }
-    const SecretText lines(std::move(*answer) + "\n");
     if (const auto written = write_new(*output, lines.text(), known); !written) {
       return complain(host, failed, written.error().text);
     }

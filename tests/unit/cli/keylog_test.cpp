@@ -67,7 +67,7 @@ TEST_F(KeylogTest, a_tunnel_that_does_not_allow_it_gives_nothing_and_no_file_is_
 
 TEST_F(KeylogTest, a_tunnel_that_does_not_run_is_an_error_that_says_how_to_start_it) {
   EXPECT_EQ(run({.interface = "cp1"}), failed);
-  EXPECT_THAT(err_.str(), HasSubstr("centipede attach -i cp1 --allow-keylog"));
+  EXPECT_THAT(err_.str(), HasSubstr("centipede attach -i cp1"));
   EXPECT_EQ(run({.interface = "../cp1"}), wrong_usage);
 }
 
