@@ -61,6 +61,8 @@ void add_tunnel_commands(CLI::App& app, Host& host, Arguments& arguments, Action
                    "Configuration (default: /etc/centipede/<interface>.toml)")
       ->type_name("FILE");
   attach_command->add_flag("-v,--verbose", arguments.attach.verbose, "Log more");
+  attach_command->add_flag("--allow-keylog", arguments.attach.allow_keylog,
+                           "Let root take the session keys out (see keylog); off by default");
   attach_command->callback([&] { action = [&] { return attach(host, arguments.attach); }; });
   auto* detach_command = app.add_subcommand("detach", "Take uplinks out of a running tunnel, or stop it");
   detach_command->add_option("UPLINK", arguments.detach.uplinks, "Devices to take out (default: stop the tunnel)");
