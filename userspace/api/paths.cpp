@@ -4,11 +4,12 @@
 #include <filesystem>
 #include <system_error>
 
+#include "dataplane/uplink_selection.h"
+
 namespace centipede::api {
 
 bool valid_interface_name(std::string_view name) {
-  if (name.empty() || name.size() > 15 || name == "." || name == "..") return false;
-  return std::ranges::all_of(name, [](char c) { return c > ' ' && c < '\x7f' && c != '/' && c != ':' && c != '%'; });
+  return valid_device_name(name);
 }
 
 std::string socket_path(std::string_view directory, std::string_view tunnel) {

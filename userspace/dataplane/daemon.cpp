@@ -23,6 +23,7 @@
 #include "dataplane/state_writer.h"
 #include "dataplane/tally.h"
 #include "dataplane/tun.h"
+#include "dataplane/uplink_selection.h"
 #include "dataplane/uplinks.h"
 #include "dataplane/uring.h"
 #include "dataplane/worker.h"
@@ -121,7 +122,8 @@ class Daemon::Impl {
     }
   }
 
-  Result<void> attach_uplink(const std::string& name);
+  Result<void> set_uplinks(TunnelSettings next);
+  Result<void> attach_uplink(const UplinkSettings& uplink);
   Result<void> detach_uplink(const std::string& name);
   Result<TunnelSettings> settings() { return fail("not there yet"); }
   Result<void> change(const TunnelControl::Edit&) { return fail("not there yet"); }
@@ -303,9 +305,8 @@ Result<void> Daemon::Impl::start_uplinks() {
   if (config_.live.uplinks.empty()) return fail("no uplinks: name at least one network device to send over");
   const Now now = read_clocks();
   std::string problems;
-  for (const UplinkSettings& uplink : config_.live.uplinks) {
-    if (const auto added = uplinks_->add(uplink.name, false, *netlink_, now.monotonic); !added) return added;
-  }
+  if (auto checked = check_uplinks(config_.live, config_.name); !checked) return checked;
+  uplinks_->set_wanted(config_.live.uplinks, config_.live.excluded_uplinks, *netlink_, now.monotonic);
   // The kernel takes some time to free the ports of a daemon that was killed just now.
   const Instant patience = now.monotonic + start_patience;
   const auto none_open = [&] { return std::ranges::all_of(uplinks_->sockets(), [](const auto& io) { return !io; }); };
@@ -568,14 +569,34 @@ Result<void> Daemon::Impl::interface_present() {
   return {};
 }
 
-Result<void> Daemon::Impl::attach_uplink(const std::string& name) {
-  auto outcome =
-      on_control_thread([this, name] { return uplinks_->add(name, true, *netlink_, read_clocks().monotonic); });
+Result<void> Daemon::Impl::set_uplinks(TunnelSettings next) {
+  if (auto checked = check_uplinks(next, config_.name); !checked) return checked;
+  config_.live.uplinks = std::move(next.uplinks);
+  config_.live.excluded_uplinks = std::move(next.excluded_uplinks);
+  uplinks_->set_wanted(config_.live.uplinks, config_.live.excluded_uplinks, *netlink_, read_clocks().monotonic);
+  return {};
+}
+
+Result<void> Daemon::Impl::attach_uplink(const UplinkSettings& uplink) {
+  auto outcome = on_control_thread([this, uplink]() -> Result<void> {
+    TunnelSettings before{.uplinks = config_.live.uplinks, .excluded_uplinks = config_.live.excluded_uplinks};
+    TunnelSettings next = before;
+    if (auto added = add_uplink(next, uplink); !added) return added;
+    if (auto set = set_uplinks(std::move(next)); !set) return set;
+    const std::string problem = is_uplink_pattern(uplink.name) ? std::string() : uplinks_->problem(uplink.name);
+    if (problem.empty()) return {};
+    (void)set_uplinks(std::move(before));  // has been judged before
+    return fail("uplink " + uplink.name + ": " + problem, ENODEV);
+  });
   return outcome ? *outcome : fail("the tunnel is stopping");
 }
 
 Result<void> Daemon::Impl::detach_uplink(const std::string& name) {
-  auto outcome = on_control_thread([this, name] { return uplinks_->remove(name); });
+  auto outcome = on_control_thread([this, name]() -> Result<void> {
+    TunnelSettings next{.uplinks = config_.live.uplinks, .excluded_uplinks = config_.live.excluded_uplinks};
+    if (auto removed = remove_uplink(next, name, uplinks_->attached(name)); !removed) return removed;
+    return set_uplinks(std::move(next));
+  });
   return outcome ? *outcome : fail("the tunnel is stopping");
 }
 
@@ -622,7 +643,7 @@ Result<void> Daemon::change(const Edit& edit) {
   return impl_->change(edit);
 }
 Result<void> Daemon::attach_uplink(const UplinkSettings& uplink) {
-  return impl_->attach_uplink(uplink.name);
+  return impl_->attach_uplink(uplink);
 }
 Result<std::vector<PathPing>> Daemon::ping(std::string_view peer, std::chrono::milliseconds time) {
   return impl_->ping(std::string(peer), time);

@@ -4,6 +4,7 @@
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
+#include <net/if_arp.h>
 #include <netlink/errno.h>
 #include <netlink/netlink.h>
 #include <netlink/route/addr.h>
@@ -268,6 +269,30 @@ Result<std::optional<LinkState>> Netlink::link(std::string_view name) {
   if (!found) return std::unexpected(found.error());
   state.addresses = std::move(*found);
   return state;
+}
+
+Result<std::vector<DeviceName>> Netlink::devices() {
+  nl_cache* raw = nullptr;
+  if (const int error = rtnl_link_alloc_cache(impl_->requests.get(), AF_UNSPEC, &raw); error < 0) {
+    return fail_netlink("listing the network devices", error);
+  }
+  const Cache cache(raw);
+  std::vector<DeviceName> all;
+  for (nl_object* object = nl_cache_get_first(cache.get()); object != nullptr; object = nl_cache_get_next(object)) {
+    auto* link = reinterpret_cast<rtnl_link*>(object);
+    const char* name = rtnl_link_get_name(link);
+    if (name == nullptr) continue;
+    const char* kind = rtnl_link_get_type(link);
+    const bool of_tun_driver = kind != nullptr && std::string_view(kind) == "tun";
+    const unsigned flags = rtnl_link_get_flags(link);
+    // The same driver makes TAP devices, which look like Ethernet.
+    all.push_back({.ifindex = rtnl_link_get_ifindex(link),
+                   .name = name,
+                   .up = (flags & IFF_UP) != 0,
+                   .loopback = (flags & IFF_LOOPBACK) != 0,
+                   .tun = of_tun_driver && rtnl_link_get_arptype(link) == ARPHRD_NONE});
+  }
+  return all;
 }
 
 Result<void> Netlink::set_link_up(int ifindex, unsigned mtu) {

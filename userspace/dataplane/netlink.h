@@ -29,6 +29,15 @@ struct LinkState {
   std::vector<IpAddress> addresses;
 };
 
+// A row of the kernel's list of devices.
+struct DeviceName {
+  int ifindex = 0;
+  std::string name;
+  bool up = false;  // administratively
+  bool loopback = false;
+  bool tun = false;  // a TUN device: the end of some tunnel
+};
+
 class Netlink {
  public:
   static Result<Netlink> open();
@@ -44,6 +53,8 @@ class Netlink {
 
   // Nothing when there is no device of that name.
   Result<std::optional<LinkState>> link(std::string_view name);
+
+  Result<std::vector<DeviceName>> devices();
 
   // An mtu of 0 leaves the device's MTU as it is.
   Result<void> set_link_up(int ifindex, unsigned mtu);
