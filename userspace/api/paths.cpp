@@ -16,6 +16,10 @@ std::string socket_path(std::string_view directory, std::string_view tunnel) {
   return std::string(directory) + "/" + std::string(tunnel) + ".sock";
 }
 
+std::string reading_socket_path(std::string_view socket_path) {
+  return std::string(socket_path.substr(0, socket_path.rfind('.'))) + ".read";
+}
+
 std::string lock_path(std::string_view directory, std::string_view tunnel) {
   return std::string(directory) + "/" + std::string(tunnel) + ".lock";
 }

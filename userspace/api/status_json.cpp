@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "api/counter_names.h"
+#include "api/json_text.h"
 
 namespace centipede::api {
 namespace {
@@ -39,11 +40,6 @@ json seconds_json(const std::optional<Duration>& value) {
   return std::chrono::duration<double>(*value).count();
 }
 
-json loss_json(const std::optional<double>& value) {
-  if (!value) return nullptr;
-  return *value;
-}
-
 json path_json(const control::PathStatus& path) {
   return {{"id", path.id},
           {"uplink", path.uplink},
@@ -55,8 +51,8 @@ json path_json(const control::PathStatus& path) {
           {"state", state_name(path.state)},
           {"rtt_us", microseconds_json(path.rtt)},
           {"rtt_variation_us", microseconds_json(path.rtt_variation)},
-          {"loss_in", loss_json(path.loss_in)},
-          {"loss_out", loss_json(path.loss_out)},
+          {"loss_in", or_null(path.loss_in)},
+          {"loss_out", or_null(path.loss_out)},
           {"sent_packets", path.sent_packets},
           {"sent_bytes", path.sent_bytes},
           {"send_errors", path.send_errors},
@@ -65,10 +61,6 @@ json path_json(const control::PathStatus& path) {
           {"duplicates_early", path.duplicates_early},
           {"duplicates_worker", path.duplicates_worker},
           {"only_here", path.only_here}};
-}
-
-std::string text_of(const json& value) {
-  return value.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
 json peer_json(const control::PeerStatus& peer) {
@@ -283,6 +275,10 @@ const char* policy_name(control::Policy policy) {
   return index < policy_names.size() ? policy_names[index] : "unknown";
 }
 
+std::optional<control::Policy> policy_named(std::string_view name) {
+  return parse_enum<control::Policy>(policy_names)(std::string(name));
+}
+
 const char* state_name(control::PathState state) {
   const auto index = static_cast<size_t>(state);
   return index < state_names.size() ? state_names[index] : "unknown";
@@ -305,14 +301,7 @@ std::string to_json(const TunnelStatus& status) {
                            {"control", counters_json(status.control, control_counters)},
                            {"total", counters_json(status.total, worker_counters)},
                            {"workers", std::move(workers)}};
-  std::string text = text_of(all_but_peers);
-  // Peer by peer: a tree of ten thousand takes tens of megabytes, and each thread that makes one keeps them.
-  text.back() = ',';
-  text += R"("peers":[)";
-  const char* separator = "";
-  for (const control::PeerStatus& peer : status.peers)
-    text += std::exchange(separator, ",") + text_of(peer_json(peer));
-  return text + "]}";
+  return with_list(all_but_peers, "peers", status.peers, peer_json);
 }
 
 Result<TunnelStatus> status_from_json(std::string_view text) {

@@ -20,6 +20,7 @@
 // Threading: pure functions. Errors of reading name the key; input may be anything.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -32,6 +33,7 @@ namespace centipede::api {
 [[nodiscard]] Result<TunnelStatus> status_from_json(std::string_view text);
 
 [[nodiscard]] const char* policy_name(control::Policy policy);
+[[nodiscard]] std::optional<control::Policy> policy_named(std::string_view name);
 [[nodiscard]] const char* state_name(control::PathState state);
 
 }  // namespace centipede::api
