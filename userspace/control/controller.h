@@ -88,6 +88,12 @@ struct Timestamps {
   std::vector<std::pair<crypto::PublicKey, uint64_t>> accepted{};  // also of peers that have been removed
 };
 
+// What set_peers() has done, by the peer's name.
+struct PeerChange {
+  enum class What : uint8_t { added, changed, removed } what = What::added;
+  std::string peer;
+};
+
 // A peer whose names are to be resolved.
 struct UnresolvedPeer {
   PeerId peer = 0;
@@ -117,7 +123,7 @@ class Controller {
   // Makes these all the peers there are, or fails like check_peers() and changes nothing. Peers are told apart by their
   // public keys: one that is there before and after keeps its sessions and the paths that were validated. A new
   // preshared key counts from the next handshake.
-  Result<void> set_peers(std::vector<PeerSettings> peers, Now now);
+  Result<std::vector<PeerChange>> set_peers(std::vector<PeerSettings> peers, Now now);
   // Their settings, in the order in which they were given last.
   [[nodiscard]] std::vector<PeerSettings> peers() const;
   // One more; one less (false: there is no such peer).
