@@ -8,6 +8,7 @@
 #include "cli/command_line.h"
 #include "cli/privilege.h"
 #include "dataplane/daemon.h"
+#include "dataplane/host_settings.h"
 
 namespace {
 
@@ -15,6 +16,10 @@ using centipede::Result;
 
 Result<std::unique_ptr<centipede::RunningTunnel>> start_daemon(centipede::TunnelConfig config) {
   return centipede::Daemon::start(std::move(config));
+}
+
+Result<std::vector<std::string>> clear_leftovers(const std::string& tunnel) {
+  return centipede::clear_host_settings(tunnel, std::string(centipede::default_state_directory));
 }
 
 }  // namespace
@@ -26,6 +31,7 @@ int main(int argc, char** argv) {
                             .err = std::cerr,
                             .start_tunnel = start_daemon,
                             .missing_privilege = centipede::cli::missing_tunnel_privilege,
+                            .clear_leftovers = clear_leftovers,
                             .protect_memory = centipede::cli::protect_process_memory};
   host.out_is_terminal = isatty(STDOUT_FILENO) == 1;
   try {

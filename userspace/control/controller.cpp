@@ -32,6 +32,7 @@ class Controller::Impl {
   Result<PeerId> add_peer(PeerSettings settings, Now now);
   bool remove_peer(PeerId id, Now now);
   [[nodiscard]] std::optional<PeerId> find_peer(std::string_view name_or_key) const;
+  [[nodiscard]] std::string peer_name(PeerId id) const { return find(id) ? find(id)->settings().name : std::string(); }
   [[nodiscard]] std::vector<UnresolvedPeer> unresolved() const;
   void set_resolved(PeerId id, std::vector<Endpoint> endpoints, Now now);
   std::vector<PathProbe> probe(PeerId id, Now now);
@@ -456,6 +457,9 @@ std::vector<PeerSettings> Controller::peers() const {
 }
 std::optional<PeerId> Controller::find_peer(std::string_view name_or_key) const {
   return impl_->find_peer(name_or_key);
+}
+std::string Controller::peer_name(PeerId peer) const {
+  return impl_->peer_name(peer);
 }
 std::vector<UnresolvedPeer> Controller::unresolved() const {
   return impl_->unresolved();

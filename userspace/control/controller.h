@@ -107,7 +107,7 @@ struct PathProbe {
   Route route;
   bool sending = false;         // data goes there now
   uint32_t number = 0;          // of the heartbeat; 0: none could be sent
-  std::optional<Duration> rtt;  // of this very heartbeat
+  std::optional<Duration> rtt{};  // of this very heartbeat
 };
 
 class Controller {
@@ -131,6 +131,8 @@ class Controller {
   bool remove_peer(PeerId peer, Now now);
   // By name or public key.
   [[nodiscard]] std::optional<PeerId> find_peer(std::string_view name_or_key) const;
+  // Empty: there is no such peer.
+  [[nodiscard]] std::string peer_name(PeerId peer) const;
 
   // The peers with host endpoints that have not been resolved since they were set, or with no path up: whose names are
   // worth a look. Costs nothing when there are none.

@@ -65,7 +65,7 @@ bool PathChoice::update(Policy policy, const Paths& paths, Instant now) {
   std::vector<uint16_t> next;
   next_change_ = never;
   if (policy == Policy::backup) {
-    if (const Path* path = pick_single(paths, uplinks, now)) next.push_back(path->id());
+    if (const Path* path = pick_single(paths, now)) next.push_back(path->id());
   } else {
     for (const auto& path : paths)
       if (path->is_up() && path->preference().enabled) next.push_back(path->id());

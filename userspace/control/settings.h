@@ -99,7 +99,7 @@ struct Settings {
   // No initiation of this identity has ever had a greater timestamp than this; 0: nothing is known of earlier ones.
   uint64_t timestamp_floor_ns = 0;
   // The newest that we have ever accepted from each peer, whether it is one now or not.
-  std::map<crypto::PublicKey, uint64_t> accepted_timestamps_ns;
+  std::map<crypto::PublicKey, uint64_t> accepted_timestamps_ns{};
 };
 
 }  // namespace centipede::control

@@ -16,7 +16,7 @@ void log_failure(const Result<void>& outcome) {
 }
 
 // An IPv4 tunnel for everything is meant to hide this host, and IPv6 goes round it.
-void warn_of_gaps(const std::vector<Prefix>& networks) {
+void warn_of_gaps(const std::set<Prefix>& networks) {
   const auto all_of = [&](bool v4) {
     return std::ranges::any_of(
         networks, [&](const Prefix& network) { return network.length == 0 && network.address.is_v4() == v4; });
@@ -29,10 +29,10 @@ void warn_of_gaps(const std::vector<Prefix>& networks) {
 
 }  // namespace
 
-std::vector<Prefix> inside_networks(const std::vector<control::PeerSettings>& peers) {
-  std::vector<Prefix> all;
+std::set<Prefix> inside_networks(const std::vector<control::PeerSettings>& peers) {
+  std::set<Prefix> all;
   for (const control::PeerSettings& peer : peers)
-    all.insert(all.end(), peer.allowed_ips.begin(), peer.allowed_ips.end());
+    all.insert(peer.allowed_ips.begin(), peer.allowed_ips.end());
   return all;
 }
 
@@ -42,9 +42,10 @@ uint32_t HostSettings::mark() const {
   return config_.kill_switch ? kill_switch_mark : 0;
 }
 
-Result<void> HostSettings::protect(std::vector<Prefix> networks) {
+Result<void> HostSettings::protect(std::set<Prefix> networks) {
   log_failure(revert_name_servers(config_.name, config_.state_directory));
   was_protected_ = kill_switch_is_set(config_.name);
+  if (config_.kill_switch && networks.empty()) return set_kill_switch(config_.name, {});  // what was left is replaced
   if (config_.kill_switch) return change_networks(std::move(networks));
   if (was_protected_) {
     log::info("the kill switch that an earlier run left is removed: the configuration asks for none");
@@ -53,10 +54,16 @@ Result<void> HostSettings::protect(std::vector<Prefix> networks) {
   return {};
 }
 
-Result<void> HostSettings::change_networks(std::vector<Prefix> networks) {
+Result<void> HostSettings::widen(std::set<Prefix> networks) {
   if (!config_.kill_switch) return {};
-  if (networks == networks_ && !networks.empty()) return {};
-  if (auto set = set_kill_switch(config_.name, networks); !set) return set;
+  networks.insert(networks_.begin(), networks_.end());
+  return change_networks(std::move(networks));
+}
+
+Result<void> HostSettings::change_networks(std::set<Prefix> networks) {
+  if (!config_.kill_switch) return {};
+  if (networks == networks_) return {};
+  if (auto set = set_kill_switch(config_.name, {networks.begin(), networks.end()}); !set) return set;
   warn_of_gaps(networks);
   networks_ = std::move(networks);
   return {};
@@ -69,9 +76,11 @@ void HostSettings::set_name_servers() {
   if (!set) log::warning("dns: {}", set.error().text);
 }
 
-void HostSettings::revert() {
+void HostSettings::revert(bool orderly) {
   log_failure(revert_name_servers(config_.name, config_.state_directory));
-  if (config_.kill_switch) log_failure(remove_kill_switch(config_.name));
+  if (!config_.kill_switch) return;
+  if (orderly) return log_failure(remove_kill_switch(config_.name));
+  log::warning("the kill switch stays; `centipede detach -i {}` removes it", config_.name);
 }
 
 void HostSettings::start_failed() {

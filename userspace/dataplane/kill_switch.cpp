@@ -36,12 +36,12 @@ Result<void> run(const std::string& commands, const std::string& attempt) {
 }
 
 // A set, and the rule that drops what goes there; nothing for no network.
-struct Family {
+struct Guarded {
   std::string set;
   std::string rule;
 };
 
-Family family(std::span<const Prefix> networks, bool v4) {
+Guarded guard(const std::vector<Prefix>& networks, bool v4) {
   std::string elements;
   for (const Prefix& network : networks) {
     if (network.address.is_v4() == v4) elements += (elements.empty() ? "" : ", ") + network.network().text();
@@ -55,11 +55,11 @@ Family family(std::span<const Prefix> networks, bool v4) {
 
 }  // namespace
 
-std::string kill_switch_commands(std::string_view tunnel, std::span<const Prefix> networks) {
+std::string kill_switch_commands(std::string_view tunnel, const std::vector<Prefix>& networks) {
   const std::string table = "table " + table_of(tunnel);
   const std::string into_tunnel = "    oifname \"" + std::string(tunnel) + "\" accept\n";
-  const Family v4 = family(networks, true);
-  const Family v6 = family(networks, false);
+  const Guarded v4 = guard(networks, true);
+  const Guarded v6 = guard(networks, false);
   return table + "\ndelete " + table + "\n" + table + " {\n" + v4.set + v6.set +
          "  chain output {\n    type filter hook output priority filter\n    oifname \"lo\" accept\n" + into_tunnel +
          "    meta mark " + std::to_string(kill_switch_mark) +
@@ -74,7 +74,7 @@ std::string kill_switch_commands(std::string_view tunnel, std::span<const Prefix
          v4.rule + v6.rule + "  }\n}\n";
 }
 
-Result<void> set_kill_switch(std::string_view tunnel, std::span<const Prefix> networks) {
+Result<void> set_kill_switch(std::string_view tunnel, const std::vector<Prefix>& networks) {
   const std::string name(tunnel);
   if (!plain(tunnel)) {
     return fail("kill_switch: nftables takes no table for a tunnel called " + name +

@@ -10,9 +10,9 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/address.h"
 #include "base/result.h"
@@ -23,10 +23,10 @@ namespace centipede {
 inline constexpr uint32_t kill_switch_mark = 5820;
 
 // The commands that make the table anew, in one transaction.
-[[nodiscard]] std::string kill_switch_commands(std::string_view tunnel, std::span<const Prefix> networks);
+[[nodiscard]] std::string kill_switch_commands(std::string_view tunnel, const std::vector<Prefix>& networks);
 
 // Sets it up, or replaces it without a gap. The error's code is EINVAL for a tunnel whose name nftables cannot take.
-Result<void> set_kill_switch(std::string_view tunnel, std::span<const Prefix> networks);
+Result<void> set_kill_switch(std::string_view tunnel, const std::vector<Prefix>& networks);
 [[nodiscard]] bool kill_switch_is_set(std::string_view tunnel);
 // None there is no error.
 Result<void> remove_kill_switch(std::string_view tunnel);

@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "base/time.h"
+#include "dataplane/setting_texts.h"
 #include "dataplane/uring.h"
 
 namespace centipede {
@@ -79,19 +80,11 @@ bool is_loopback(const IpAddress& address) {
   return address.is_v4() ? address.bytes()[0] == 127 : address == *IpAddress::parse("::1");
 }
 
-// What a name server says may be anything.
-bool can_be_a_server(const IpAddress& address) {
-  const ConstBytes raw = address.bytes();
-  const bool multicast = address.is_v4() ? raw[0] >= 224 : raw[0] == 0xff;
-  const bool unspecified = address.is_v4() ? raw[0] == 0 : address == *IpAddress::parse("::");
-  return !multicast && !unspecified && !is_loopback(address) && !address.is_link_local();
-}
-
 std::vector<IpAddress> addresses_of(const ares_addrinfo* answer) {
   std::vector<IpAddress> all;
   for (const ares_addrinfo_node* node = answer->nodes; node != nullptr; node = node->ai_next) {
     const auto endpoint = Endpoint::from_sockaddr(node->ai_addr);
-    if (!endpoint || !can_be_a_server(endpoint->address)) continue;
+    if (!endpoint || !usable_remote(endpoint->address) || is_loopback(endpoint->address)) continue;
     if (std::ranges::find(all, endpoint->address) == all.end()) all.push_back(endpoint->address);
   }
   return all;

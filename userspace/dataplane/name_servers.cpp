@@ -65,8 +65,8 @@ Result<void> set_name_servers(std::string_view tunnel, const NameServers& wanted
   if (auto noted = replace_file(note_path(tunnel, state_directory), record + "\n"); !noted) return noted;
   auto set = through_resolvconf(record, wanted);
   if (set) return set;
-  unlink(note_path(tunnel, state_directory).c_str());
   if (set.error().code != ENOENT) return set;
+  unlink(note_path(tunnel, state_directory).c_str());
   return fail(
       "neither systemd-resolved nor resolvconf is here to set name servers with: install one of them, or write "
       "`nameserver " +

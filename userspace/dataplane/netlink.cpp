@@ -95,18 +95,6 @@ std::optional<IpAddress> usable_source(rtnl_addr* row) {
   return address;
 }
 
-// The networks that stand for one: itself, or the two halves of a default route.
-std::vector<Prefix> parts(const Prefix& network) {
-  const Prefix whole = network.network();
-  if (whole.length != 0) return {whole};
-  std::array<uint8_t, 16> raw{};
-  const auto half = [&](uint8_t first_byte) {
-    raw[0] = first_byte;
-    return Prefix{whole.address.is_v4() ? IpAddress::v4(raw.data()) : IpAddress::v6(raw.data()), 1};
-  };
-  return {half(0x00), half(0x80)};
-}
-
 Result<Route> make_route(int ifindex, const Prefix& network) {
   Route route(rtnl_route_alloc());
   rtnl_nexthop* hop = rtnl_route_nh_alloc();
@@ -172,6 +160,17 @@ int look_for_parent(nl_msg* message, void* found) {
 }
 
 }  // namespace
+
+std::vector<Prefix> route_parts(const Prefix& network) {
+  const Prefix whole = network.network();
+  if (whole.length != 0) return {whole};
+  std::array<uint8_t, 16> raw{};
+  const auto half = [&](uint8_t first_byte) {
+    raw[0] = first_byte;
+    return Prefix{whole.address.is_v4() ? IpAddress::v4(raw.data()) : IpAddress::v6(raw.data()), 1};
+  };
+  return {half(0x00), half(0x80)};
+}
 
 struct Netlink::Impl {
   Socket requests;
@@ -360,7 +359,7 @@ Result<void> Netlink::Impl::remove_one_route(int ifindex, const Prefix& network)
 }
 
 Result<void> Netlink::add_route(int ifindex, const Prefix& network) {
-  const auto wanted = parts(network);
+  const auto wanted = route_parts(network);
   for (size_t i = 0; i < wanted.size(); ++i) {
     auto added = impl_->add_one_route(ifindex, wanted[i]);
     if (added) continue;
@@ -374,7 +373,7 @@ Result<void> Netlink::add_route(int ifindex, const Prefix& network) {
 
 Result<void> Netlink::remove_route(int ifindex, const Prefix& network) {
   Result<void> outcome;
-  for (const Prefix& part : parts(network)) {
+  for (const Prefix& part : route_parts(network)) {
     auto removed = impl_->remove_one_route(ifindex, part);
     if (!removed) outcome = removed;
   }

@@ -38,6 +38,9 @@ struct DeviceName {
   bool tun = false;  // a TUN device: the end of some tunnel
 };
 
+// The networks that stand for one in the routing table: itself, or the two halves of a default route.
+[[nodiscard]] std::vector<Prefix> route_parts(const Prefix& network);
+
 class Netlink {
  public:
   static Result<Netlink> open();

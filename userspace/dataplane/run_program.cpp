@@ -49,10 +49,12 @@ Result<pid_t> spawn(const std::vector<std::string>& command, const FileDescripto
   posix_spawn_file_actions_adddup2(&files, input.get(), STDIN_FILENO);
   posix_spawn_file_actions_adddup2(&files, output.get(), STDOUT_FILENO);
   posix_spawn_file_actions_adddup2(&files, output.get(), STDERR_FILENO);
-  sigset_t none;  // we block signals that a program expects
-  sigemptyset(&none);
-  posix_spawnattr_setsigmask(&attributes, &none);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+  sigset_t signals;  // none: we block and ignore some that a program counts on
+  sigemptyset(&signals);
+  posix_spawnattr_setsigmask(&attributes, &signals);
+  sigaddset(&signals, SIGPIPE);
+  posix_spawnattr_setsigdefault(&attributes, &signals);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
   pid_t pid = -1;
   const int code = posix_spawnp(&pid, arguments[0], &files, &attributes, arguments.data(), environ);
   posix_spawnattr_destroy(&attributes);

@@ -65,6 +65,8 @@ struct TunnelStatus {
   std::vector<Prefix> addresses;
   unsigned mtu = 0;
   std::string aead;
+  uint64_t windows_shrunk = 0;    // sessions since the start whose replay windows are small for want of memory
+  uint64_t sessions_waiting = 0;  // that receive nothing now for want of window memory
   std::vector<UplinkStatus> uplinks;
   std::vector<control::PeerStatus> peers;
   control::ControlCounters control;

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <set>
 
+#include "dataplane/setting_texts.h"
+
 namespace centipede {
 namespace {
 
@@ -28,10 +30,6 @@ Result<void> check_name(std::string_view name, std::set<std::string_view>& seen)
 }
 
 }  // namespace
-
-bool is_uplink_pattern(std::string_view name) {
-  return name.find_first_of("*?") != std::string_view::npos;
-}
 
 // Goes back to the last star only, so that the time is at most the product of the lengths.
 bool matches_uplink(std::string_view pattern, std::string_view device) {
@@ -63,7 +61,7 @@ const UplinkSettings* entry_for(std::span<const UplinkSettings> wanted, std::spa
   const auto matching = [&](const std::string& pattern) { return matches_uplink(pattern, device); };
   if (std::ranges::any_of(excluded, matching)) return nullptr;
   const auto found = std::ranges::find_if(
-      wanted, [&](const UplinkSettings& entry) { return is_uplink_pattern(entry.name) && matching(entry.name); });
+      wanted, [&](const UplinkSettings& entry) { return is_pattern(entry.name) && matching(entry.name); });
   return found != wanted.end() ? &*found : nullptr;
 }
 
@@ -79,7 +77,7 @@ Result<void> check_uplinks(const TunnelSettings& settings, std::string_view tunn
     if (uplink.name == tunnel) {
       return fail(quoted(uplink.name) + " is the tunnel itself; name the devices that it shall use", EINVAL);
     }
-    if (!is_uplink_pattern(uplink.name)) ++exact;
+    if (!is_pattern(uplink.name)) ++exact;
   }
   if (exact > CP_MAX_UPLINKS) {
     return fail("a tunnel has at most " + std::to_string(CP_MAX_UPLINKS) + " uplinks; leave some out", EINVAL);
@@ -105,7 +103,7 @@ Result<void> remove_uplink(TunnelSettings& settings, std::string_view name, bool
   if (!listed && !attached) {
     return fail("uplink " + quoted(name) + " is not attached; `centipede status` shows which are", ENOENT);
   }
-  if (!is_uplink_pattern(name) && entry_for(settings.uplinks, settings.excluded_uplinks, name) != nullptr) {
+  if (!is_pattern(name) && entry_for(settings.uplinks, settings.excluded_uplinks, name) != nullptr) {
     settings.excluded_uplinks.emplace_back(name);
   }
   return {};

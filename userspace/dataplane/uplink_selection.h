@@ -16,7 +16,7 @@
 namespace centipede {
 
 // Patterns and names in each of the two lists; exact names are as many as there are rows for (CP_MAX_UPLINKS).
-inline constexpr size_t max_uplink_entries = 64;
+inline constexpr size_t max_uplink_entries = 256;
 
 // What the kernel takes as a device name, and what is safe as a file name: 1 to 15 visible ASCII characters without
 // '/', ':' and '%' (the kernel's own pattern character), neither "." nor "..".
@@ -24,8 +24,7 @@ inline constexpr size_t max_uplink_entries = 64;
   if (name.empty() || name.size() > 15 || name == "." || name == "..") return false;
   return std::ranges::all_of(name, [](char c) { return c > ' ' && c < '\x7f' && c != '/' && c != ':' && c != '%'; });
 }
-// "*" stands for any characters, "?" for one. No device can be named so by us, though the kernel would allow it.
-[[nodiscard]] bool is_uplink_pattern(std::string_view name);
+// "*" stands for any characters, "?" for one.
 [[nodiscard]] bool matches_uplink(std::string_view pattern, std::string_view device);
 
 // The entry that takes the device; none: null.

@@ -5,6 +5,7 @@
 #include <tuple>
 #include <utility>
 
+#include "dataplane/setting_texts.h"
 #include "dataplane/uplink_selection.h"
 
 namespace centipede {
@@ -51,7 +52,7 @@ std::string Uplinks::problem(std::string_view device) const {
 std::vector<Uplinks::Choice> Uplinks::choose(Netlink& netlink) {
   std::vector<Choice> chosen;
   for (size_t entry = 0; entry < wanted_.size(); ++entry) {
-    if (!is_uplink_pattern(wanted_[entry].name)) chosen.push_back({wanted_[entry].name, entry});
+    if (!is_pattern(wanted_[entry].name)) chosen.push_back({wanted_[entry].name, entry});
   }
   if (chosen.size() == wanted_.size()) return chosen;
   const auto devices = netlink.devices();
@@ -136,7 +137,8 @@ void Uplinks::apply_settings(Slot& slot, size_t entry) const {
   const UplinkSettings& settings = wanted_[entry];
   slot.priority = settings.priority.value_or(static_cast<uint32_t>(entry));
   slot.metered = settings.metered;
-  slot.pattern = is_uplink_pattern(settings.name) ? settings.name : std::string();
+  slot.rate_bps = settings.rate_bps;
+  slot.pattern = is_pattern(settings.name) ? settings.name : std::string();
 }
 
 void Uplinks::drop(std::optional<Slot>& slot, const std::string& why) {
@@ -192,6 +194,7 @@ void Uplinks::open(Slot& slot, const LinkState& link, Instant now) {
                             .workers = setup_.workers,
                             .mode = setup_.mode,
                             .busy_poll_us = setup_.busy_poll_us,
+                            .mark = setup_.mark,
                             .program = setup_.program,
                             .no_program_reason = setup_.no_program_reason});
   if (!io) {
@@ -258,6 +261,14 @@ Uplinks::SocketTable Uplinks::sockets() const {
   return table;
 }
 
+std::vector<std::string> Uplinks::usable_devices() const {
+  std::vector<std::string> all;
+  for (const auto& slot : slots_) {
+    if (slot && slot->shown.usable && !slot->shown.addresses.empty()) all.push_back(slot->shown.name);
+  }
+  return all;
+}
+
 std::vector<UplinkStatus> Uplinks::status() const {
   std::vector<UplinkStatus> all;
   for (const auto& slot : slots_) {
@@ -265,6 +276,10 @@ std::vector<UplinkStatus> Uplinks::status() const {
     UplinkStatus status{.id = slot->shown.id,
                         .name = slot->shown.name,
                         .usable = slot->shown.usable,
+                        .priority = slot->priority,
+                        .metered = slot->metered,
+                        .rate_bps = slot->rate_bps,
+                        .pattern = slot->pattern,
                         .addresses = slot->shown.addresses,
                         .reason = slot->problem};
     if (slot->io) slot->io->fill_status(status);

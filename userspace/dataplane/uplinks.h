@@ -36,6 +36,7 @@ class Uplinks {
     unsigned workers = 1;
     ReceiveMode mode = ReceiveMode::automatic;
     unsigned busy_poll_us = 0;
+    uint32_t mark = 0;  // SO_MARK of what is sent
     XdpProgram* program = nullptr;
     std::string no_program_reason;
   };
@@ -73,6 +74,8 @@ class Uplinks {
     return id < slots_.size() && slots_[id] ? slots_[id]->io.get() : nullptr;
   }
   [[nodiscard]] std::vector<UplinkStatus> status() const;
+  // Those that can send now.
+  [[nodiscard]] std::vector<std::string> usable_devices() const;
   // Of the devices that are there; 0: none.
   [[nodiscard]] unsigned smallest_mtu() const;
 
@@ -81,6 +84,7 @@ class Uplinks {
     control::Uplink shown;  // as the controller knows it
     uint32_t priority = 0;  // as it shall know it
     bool metered = false;
+    uint64_t rate_bps = 0;
     std::string pattern;  // that took it; empty: it was named
     std::shared_ptr<UplinkIo> io;
     unsigned mtu = 0;
