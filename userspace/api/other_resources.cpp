@@ -51,9 +51,9 @@ Result<ApiAnswer> show_events(const Call& call) {
 }
 
 Result<ApiAnswer> show_metrics(const Call& call) {
-  return ApiAnswer{.body = metrics_text(call.context.tunnel.status(), call.context.tunnel.events().newest(),
-                                        call.context.counters),
-                   .content_type = "text/plain; version=0.0.4; charset=utf-8"};
+  return ApiAnswer{
+      .body = metrics_text(call.context.tunnel.status(), call.context.tunnel.events().newest(), call.context.counters),
+      .content_type = "text/plain; version=0.0.4; charset=utf-8"};
 }
 
 Result<ApiAnswer> show_openapi(const Call&) {

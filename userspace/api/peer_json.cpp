@@ -188,7 +188,6 @@ Result<GivenPeer> peer_from_json(const json& from, const std::string& where) {
 
 Result<control::PeerSettings> settled(const GivenPeer& given, const control::PeerSettings* running) {
   control::PeerSettings settings = given.settings;
-  if (running != nullptr) settings.accepted_timestamp_ns = running->accepted_timestamp_ns;
   const GivenKey& key = given.key;
   const bool same_file = running != nullptr && !key.file.empty() && running->preshared_key_file == key.file;
   const bool kept = key.what == GivenKey::What::kept || (same_file && !key.key);

@@ -29,8 +29,9 @@ Result<control::PeerSettings*> find_peer(TunnelSettings& settings, const std::st
     found = std::ranges::find_if(settings.peers, has_key);
   }
   if (found != settings.peers.end()) return &*found;
-  return fail("no peer has the name or public key " + quoted(name_or_key) + ": GET /v1/peers lists those that there are",
-              ENOENT);
+  return fail(
+      "no peer has the name or public key " + quoted(name_or_key) + ": GET /v1/peers lists those that there are",
+      ENOENT);
 }
 
 Result<ApiAnswer> list_peers(const Call& call) {

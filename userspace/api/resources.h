@@ -23,12 +23,12 @@ using Resource = Result<ApiAnswer>(const Call&);
 [[nodiscard]] ApiAnswer json_answer(std::string text);
 [[nodiscard]] ApiAnswer json_answer(const nlohmann::json& value);
 
-Resource show_status, show_interface, show_sessions, show_statistics, show_policies;   // status_resources.cpp
-Resource show_config, replace_config, reload_config;                                   // config_resources.cpp
-Resource list_uplinks, add_uplink, show_uplink, patch_uplink, remove_uplink;           // uplink_resources.cpp
-Resource list_peers, add_peer, show_peer, patch_peer, remove_peer;                     // peer_resources.cpp
-Resource list_paths, patch_path, ping_peer;                                            // path_resources.cpp
-Resource show_events, show_metrics, show_openapi, stop_tunnel;                         // other_resources.cpp
+Resource show_status, show_interface, show_sessions, show_statistics, show_policies;  // status_resources.cpp
+Resource show_config, replace_config, reload_config;                                  // config_resources.cpp
+Resource list_uplinks, add_uplink, show_uplink, patch_uplink, remove_uplink;          // uplink_resources.cpp
+Resource list_peers, add_peer, show_peer, patch_peer, remove_peer;                    // peer_resources.cpp
+Resource list_paths, patch_path, ping_peer;                                           // path_resources.cpp
+Resource show_events, show_metrics, show_openapi, stop_tunnel;                        // other_resources.cpp
 
 // What several of them need: the peer of this name or, failing that, public key; ENOENT.
 [[nodiscard]] Result<control::PeerSettings*> find_peer(TunnelSettings& settings, const std::string& name_or_key);

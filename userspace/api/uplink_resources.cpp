@@ -98,11 +98,8 @@ Result<ApiAnswer> patch_uplink(const Call& call) {
 Result<ApiAnswer> remove_uplink(const Call& call) {
   const std::string& name = call.names[0];
   const auto removed = !is_pattern(name) ? call.context.tunnel.detach_uplink(name)
-                                         : call.context.tunnel.change([&](TunnelSettings& settings) -> Result<void> {
-                                             if (named(settings, name) == settings.uplinks.end())
-                                               return std::unexpected(none_named(name));
-                                             settings.uplinks.erase(named(settings, name));
-                                             return {};
+                                         : call.context.tunnel.change([&](TunnelSettings& settings) {
+                                             return centipede::remove_uplink(settings, name, false);
                                            });
   if (!removed) return std::unexpected(removed.error());
   return json_answer("{}");

@@ -58,20 +58,24 @@ bool Peer::wants_resolving() const {
 }
 
 void Peer::endpoints_changed(Instant now) {
-  endpoints_.clear();
-  for (const auto* some : {&settings_.endpoints, &resolved_}) {
-    for (const Endpoint& endpoint : *some)
-      if (std::ranges::find(endpoints_, endpoint) == endpoints_.end()) endpoints_.push_back(endpoint);
-  }
-  const PathTable::Change change = paths_.refresh(context_, endpoints_, now);
+  const PathTable::Change change = refresh_paths(now);
   report(change);
-  prefer_paths();
   if (change.added && (sessions_.current() == nullptr || !paths_.any_up())) call_.hurry(now);
 }
 
-void Peer::on_uplinks_changed(bool gained, Now now) {
-  report(paths_.refresh(context_, endpoints_, now.monotonic));
+PathTable::Change Peer::refresh_paths(Instant now) {
+  std::vector<Endpoint> endpoints;
+  for (const auto* some : {&settings_.endpoints, &resolved_}) {
+    for (const Endpoint& endpoint : *some)
+      if (std::ranges::find(endpoints, endpoint) == endpoints.end()) endpoints.push_back(endpoint);
+  }
+  PathTable::Change change = paths_.refresh(context_, endpoints, now);
   prefer_paths();
+  return change;
+}
+
+void Peer::on_uplinks_changed(bool gained, Now now) {
+  report(refresh_paths(now.monotonic));
   if (gained && (sessions_.current() == nullptr || !paths_.any_up())) call_.hurry(now.monotonic);
   run(now);
 }

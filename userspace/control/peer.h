@@ -75,6 +75,7 @@ class Peer {
   void expire(Instant now);
   void wipe();
   void endpoints_changed(Instant now);
+  [[nodiscard]] PathTable::Change refresh_paths(Instant now);
   [[nodiscard]] bool has_endpoints() const { return !settings_.endpoints.empty() || !settings_.host_endpoints.empty(); }
   void call_if_needed(Now now);
   [[nodiscard]] bool call_wanted(Instant now) const;
@@ -113,9 +114,7 @@ class Peer {
 
   PeerId id_;
   PeerSettings settings_;
-  std::vector<Endpoint> resolved_;   // what host_endpoints stand for
-  std::vector<Endpoint> endpoints_;  // those of the settings, then the resolved ones; each once
-  bool hosts_resolved_ = false;      // since host_endpoints were set
+  std::vector<Endpoint> resolved_;  // what host_endpoints stand for
   Context& context_;
   bool lower_key_;                   // ours is lower than the peer's
   crypto::SecretKey preshared_key_;  // as it was read last
@@ -136,6 +135,7 @@ class Peer {
   std::optional<Instant> last_handshake_;
   uint64_t handshakes_ = 0;
   unsigned unanswered_calls_ = 0;
+  bool hosts_resolved_ = false;  // since host_endpoints were set
   bool wiped_ = false;
   bool changed_ = true;
   Instant deadline_ = never;
