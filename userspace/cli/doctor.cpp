@@ -9,6 +9,7 @@
 
 #include "api/client.h"
 #include "base/file_descriptor.h"
+#include "cli/config.h"
 #include "cli/tunnel_commands.h"
 
 namespace centipede::cli {

@@ -28,7 +28,9 @@ struct Host {
   std::function<void()> protect_memory;
   std::string config_directory = "/etc/centipede";
   std::string runtime_directory{api::default_runtime_directory};
+  std::string device_directory = "/sys/class/net";
   bool out_is_terminal = false;
+  bool colours = false;  // on a terminal that has them, unless NO_COLOR says otherwise
 };
 
 // Exit codes.
