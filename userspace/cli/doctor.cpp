@@ -13,6 +13,7 @@
 #include "base/file_descriptor.h"
 #include "cli/config.h"
 #include "cli/tunnel_commands.h"
+#include "dataplane/setting_texts.h"
 #include "dataplane/uplink_selection.h"
 
 namespace centipede::cli {
@@ -72,7 +73,7 @@ ConfigFindings examine_config(const std::string& path) {
 std::vector<std::string> devices_for(const TunnelSettings& settings, Netlink& netlink, std::vector<Finding>& findings) {
   std::vector<std::string> names;
   for (const auto& uplink : settings.uplinks) {
-    if (!is_uplink_pattern(uplink.name)) names.push_back(uplink.name);
+    if (!is_pattern(uplink.name)) names.push_back(uplink.name);
   }
   const auto devices = netlink.devices();
   if (!devices) {
@@ -82,12 +83,12 @@ std::vector<std::string> devices_for(const TunnelSettings& settings, Netlink& ne
   std::set<std::string> patterns_met;
   for (const auto& device : *devices) {
     const auto* entry = entry_for(settings.uplinks, settings.excluded_uplinks, device.name);
-    if (entry == nullptr || !is_uplink_pattern(entry->name) || device.loopback || device.tun) continue;
+    if (entry == nullptr || !is_pattern(entry->name) || device.loopback || device.tun) continue;
     names.push_back(device.name);
     patterns_met.insert(entry->name);
   }
   for (const auto& uplink : settings.uplinks) {
-    if (!is_uplink_pattern(uplink.name) || patterns_met.contains(uplink.name)) continue;
+    if (!is_pattern(uplink.name) || patterns_met.contains(uplink.name)) continue;
     findings.push_back({Level::ok, "uplinks", "no device is taken for " + uplink.name + " now", ""});
   }
   return names;
