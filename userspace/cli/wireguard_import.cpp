@@ -36,7 +36,7 @@ struct ImportedPeer {
 };
 
 struct ImportedTunnel {
-  Texts addresses;
+  std::vector<std::string> addresses;
   std::optional<unsigned> listen_port;
   std::optional<unsigned> mtu;
   bool routes = true;
@@ -118,6 +118,7 @@ class Import {
   std::string path_;
   std::string tunnel_name_;
   ImportedTunnel tunnel_;
+  std::set<IpAddress> addresses_;
   WireGuardLine domain_line_;
   bool in_peer_ = false;
   bool in_section_ = false;
@@ -184,9 +185,13 @@ Result<void> Import::take_address(const WireGuardLine& line) {
   for (const auto& text : line.values()) {
     const auto prefix = Prefix::parse(text);
     if (!prefix || !(prefix->address.is_link_local() || usable_remote(prefix->address))) {
-      return mistake(line, api::quoted(text) + " is no address of a host", "write 10.0.0.1/24 or fd00::1/64");
+      return mistake(line, api::in_quotes(text) + " is no address of a host", "write 10.0.0.1/24 or fd00::1/64");
     }
-    tunnel_.addresses.add(prefix->text());
+    if (addresses_.insert(prefix->address).second) {
+      tunnel_.addresses.push_back(prefix->text());
+    } else {
+      note(line, prefix->text() + " is given already: the first counts");
+    }
   }
   return {};
 }
@@ -232,7 +237,7 @@ Result<void> Import::take_dns(const WireGuardLine& line) {
       tunnel_.dns_search.add(text);
       domain_line_ = line;
     } else {
-      return mistake(line, api::quoted(text) + " is neither a name server nor a domain",
+      return mistake(line, api::in_quotes(text) + " is neither a name server nor a domain",
                      "write 10.0.0.53 or corp.example");
     }
   }
@@ -261,7 +266,7 @@ Result<void> Import::take_preshared_key(const WireGuardLine& line) {
 Result<void> Import::take_allowed_ips(const WireGuardLine& line) {
   for (const auto& text : line.values()) {
     const auto prefix = Prefix::parse(text);
-    if (!prefix) return mistake(line, api::quoted(text) + " is no network", "write 10.0.0.2/32 or fd00::/64");
+    if (!prefix) return mistake(line, api::in_quotes(text) + " is no network", "write 10.0.0.2/32 or fd00::/64");
     tunnel_.peers.back().allowed_ips.push_back(prefix->network());
   }
   return {};
@@ -270,7 +275,7 @@ Result<void> Import::take_allowed_ips(const WireGuardLine& line) {
 Result<void> Import::take_endpoint(const WireGuardLine& line) {
   const auto endpoint = Endpoint::parse(line.value);
   if (endpoint ? !usable_remote(endpoint->address) : !parse_host_endpoint(line.value)) {
-    return mistake(line, api::quoted(line.value) + " is no endpoint",
+    return mistake(line, api::in_quotes(line.value) + " is no endpoint",
                    "write 203.0.113.5:51820 or vpn.example.org:51820");
   }
   tunnel_.peers.back().endpoints.add(line.value);
@@ -312,9 +317,9 @@ std::string Import::peer_text(const ImportedPeer& peer, size_t number) const {
 }
 
 std::string Import::config() const {
-  std::string out = "# Out of " + api::quoted(path_) + ", a WireGuard configuration.\n[interface]\n";
+  std::string out = "# Out of " + api::in_quotes(path_) + ", a WireGuard configuration.\n[interface]\n";
   out += "private_key_file = " + toml_text(tunnel_name_ + ".key") + "    # centipede genkey -o, beside this file\n";
-  if (!tunnel_.addresses.all.empty()) out += "address = " + toml_list(tunnel_.addresses.all) + "\n";
+  if (!tunnel_.addresses.empty()) out += "address = " + toml_list(tunnel_.addresses) + "\n";
   if (tunnel_.listen_port) out += fmt::format("listen_port = {}\n", *tunnel_.listen_port);
   out += "uplinks = [\"en*\", \"eth*\", \"wl*\", \"ww*\", \"usb*\"]    # name those that shall be used\n";
   if (tunnel_.mtu) out += fmt::format("mtu = {}\n", *tunnel_.mtu);

@@ -16,7 +16,6 @@
 #include "dataplane/bpffs.h"
 #include "dataplane/host_names.h"
 #include "dataplane/host_settings.h"
-#include "dataplane/log.h"
 #include "dataplane/mailbox.h"
 #include "dataplane/netlink.h"
 #include "dataplane/peer_routes.h"
@@ -47,8 +46,9 @@ constexpr unsigned mtu_min = 1280;
 constexpr unsigned mtu_max = 65435;
 constexpr unsigned mtu_fallback = 1420;
 
-constexpr size_t control_buffers = 32;
-constexpr size_t control_buffer_bytes = 2048;  // the longest control datagram is an initiation
+// Trains of at most 64 datagrams each: what is served of one socket before the next one has its turn.
+constexpr size_t control_buffers = 4;
+constexpr size_t control_buffer_bytes = 65536;
 
 // Heartbeats tell the peer how many packets arrived; this is how stale what XDP dropped may be in that.
 constexpr Duration counters_interval = seconds(1);
@@ -107,7 +107,7 @@ class Daemon::Impl {
  public:
   explicit Impl(TunnelConfig config)
       : config_(std::move(config)),
-        host_(config_),
+        host_(config_, [this](std::string text) { warn("tunnel", std::move(text)); }),
         workers_wanted_(worker_count(config_)),
         udp_buffer_(control_buffers * control_buffer_bytes) {
     std::vector<Bytes> buffers;
@@ -168,6 +168,9 @@ class Daemon::Impl {
   Result<void> edit_settings(const TunnelControl::Edit& edit);
   void report(const char* kind, std::string text, TunnelEvent::Level level = TunnelEvent::Level::info,
               std::string peer = {});
+  void warn(const char* kind, std::string text, std::string peer = {}) {
+    report(kind, std::move(text), TunnelEvent::Level::warning, std::move(peer));
+  }
   void serve(uint64_t token, const Now& now);
   void serve_socket(UdpSocket& socket, control::UplinkId id, const Now& now);
   void serve_datagram(const control::Route& route, ConstBytes datagram, const Now& now);
@@ -278,13 +281,13 @@ Result<void> Daemon::Impl::start_programs() {
                                    .xsk_slots = CP_MAX_UPLINKS * CP_MAX_QUEUES * workers_wanted_});
   if (program) {
     program_ = std::move(*program);
-    if (!program_->pin_problem().empty()) log::warning("maps are not pinned: {}", program_->pin_problem());
+    if (!program_->pin_problem().empty()) warn("tunnel", "maps are not pinned: " + program_->pin_problem());
   } else if (config_.mode == ReceiveMode::xdp) {
     return std::unexpected(program.error());
   } else {
     no_program_reason_ = program.error().text;
-    log::warning("no XDP, and no early drop of copies: {}", no_program_reason_);
-    if (const auto removed = remove_leftovers(config_.name); !removed) log::warning("{}", removed.error().text);
+    warn("tunnel", "no XDP, and no early drop of copies: " + no_program_reason_);
+    if (const auto removed = remove_leftovers(config_.name); !removed) warn("tunnel", removed.error().text);
   }
   if (program_) shared_windows_.emplace(program_->windows());
   auto memory = WindowMemory::reserve(capacity.plain_words);
@@ -312,7 +315,7 @@ Result<void> Daemon::Impl::start_controller() {
   const crypto::PublicKey& own_key = config_.identity.public_key();
   const std::string path = state_path(config_.state_directory, config_.name);
   const OpenedState opened = open_state(path, own_key);
-  if (!opened.warning.empty()) log::warning("{}", opened.warning);
+  if (!opened.warning.empty()) warn("tunnel", opened.warning);
   state_writer_ = std::make_unique<StateWriter>(path, own_key);
 
   control::Settings settings{.identity = config_.identity.clone(), .workers = workers_wanted_};
@@ -333,6 +336,7 @@ Result<void> Daemon::Impl::start_controller() {
   names_.emplace(HostNames::Setup{.controller = *controller_,
                                   .mailbox = *mailbox_,
                                   .clock = read_clocks,
+                                  .warn = [this](std::string text) { warn("peer", std::move(text)); },
                                   .inside = config_.dns,
                                   .mark = host_.mark()});
   return {};
@@ -364,11 +368,12 @@ Result<void> Daemon::Impl::start_uplinks() {
     if (!uplink.mode.empty()) continue;
     if (!problems.empty()) problems += "; ";
     problems += uplink.name + ": " + uplink.reason;
-    log::warning("uplink {}: {}; it joins when that changes", uplink.name, uplink.reason);
+    warn("uplink", "uplink " + uplink.name + ": " + uplink.reason + "; it joins when that changes");
   }
   const auto pattern = std::ranges::find_if(config_.live.uplinks, is_pattern, &UplinkSettings::name);
   if (!any && pattern == config_.live.uplinks.end()) return fail("none of the uplinks can be used: " + problems);
-  if (!any) log::warning("no device to send over yet: the tunnel waits for one that matches \"{}\"", pattern->name);
+  if (!any)
+    warn("uplink", "no device to send over yet: the tunnel waits for one that matches \"" + pattern->name + '"');
   return {};
 }
 
@@ -486,8 +491,10 @@ void Daemon::Impl::serve(uint64_t token, const Now& now) {
 void Daemon::Impl::serve_socket(UdpSocket& socket, control::UplinkId id, const Now& now) {
   const auto received = socket.receive(*udp_batch_);
   if (!received) return;
-  for (const ReceivedDatagram& datagram : *received)
-    serve_datagram({.uplink = id, .local = datagram.local, .remote = datagram.remote}, datagram.bytes, now);
+  for (const ReceivedDatagram& train : *received) {
+    const control::Route route{.uplink = id, .local = train.local, .remote = train.remote};
+    for_each_datagram(train, [&](ConstBytes datagram) { serve_datagram(route, datagram, now); });
+  }
 }
 
 // The kernel joins what comes from one address in one moment, and chooses the socket by the first: behind a heartbeat
@@ -513,8 +520,14 @@ void Daemon::Impl::serve_mailbox(const Now& now) {
 
 void Daemon::Impl::uplinks_changed(const Now& now) {
   Uplinks::Changes changes = uplinks_->take_changes();
-  for (std::string& line : changes.log)
-    report("uplink", std::move(line));
+  for (Uplinks::Line& line : changes.log) {
+    reporter_.report({.level = TunnelEvent::Level::info,
+                      .kind = "uplink",
+                      .peer = {},
+                      .uplink = std::move(line.device),
+                      .text = std::move(line.text)},
+                     now.monotonic);
+  }
   if (changes.sockets) {
     arm_sockets();
     plan_stale_ = true;
@@ -566,13 +579,12 @@ void Daemon::Impl::carry_out(control::SessionAdded& added) {
   const Added outcome = sessions_->add(added.peer, added.session);
   const std::string peer = controller_->peer_name(added.peer);
   if (outcome == Added::waiting) {
-    report("session", peer + ": no window memory for a session now; it receives as soon as there is",
-           TunnelEvent::Level::warning, peer);
+    warn("session", peer + ": no window memory for a session now; it receives as soon as there is", peer);
   } else if (outcome == Added::shrunk && !std::exchange(windows_shrink_, true)) {
-    report("session",
-           peer + ": there are so many sessions that this one and others to come get smaller replay windows: packets " +
-               "that are reordered by more are dropped (too_old); a smaller window_bits leaves room for more",
-           TunnelEvent::Level::warning, peer);
+    warn("session",
+         peer + ": there are so many sessions that this one and others to come get smaller replay windows: packets " +
+             "that are reordered by more are dropped (too_old); a smaller window_bits leaves room for more",
+         peer);
   }
   // Before its peer learns of it.
   if (!sessions_->all_listed()) shield_->set_sessions_complete(false);
@@ -589,7 +601,8 @@ void Daemon::Impl::carry_out(control::TimestampsChanged&) {
   const bool reserves = controller_->sent_limit_ns() != timestamp_floor_ns_;
   if (!reserves || std::exchange(reservation_saved_, true)) return;
   if (!state_writer_->save_now(timestamps(), first_save_patience))
-    log::warning("{} is not written yet; calls go out nevertheless", state_path(config_.state_directory, config_.name));
+    warn("tunnel",
+         state_path(config_.state_directory, config_.name) + " is not written yet; calls go out nevertheless");
 }
 
 SavedState Daemon::Impl::timestamps() {
@@ -690,10 +703,10 @@ Result<void> Daemon::Impl::edit_settings(const TunnelControl::Edit& edit) {
   }
   if (routes_) {
     if (const auto shrunk = routes_->shrink(networks); !shrunk)
-      report("settings", shrunk.error().text + "; the route stays for now", TunnelEvent::Level::warning);
+      warn("settings", shrunk.error().text + "; the route stays for now");
   }
   if (const auto narrowed = host_.change_networks(inside); !narrowed)
-    report("settings", narrowed.error().text + "; it stops more than it has to", TunnelEvent::Level::warning);
+    warn("settings", narrowed.error().text + "; it stops more than it has to");
   return {};
 }
 

@@ -62,7 +62,7 @@ std::vector<Uplinks::Choice> Uplinks::choose(Netlink& netlink) {
     return chosen;
   }
   if (list_problem_ != devices.error().text)
-    changes_.log.push_back(devices.error().text + ": patterns find nothing new");
+    changes_.log.push_back({"", devices.error().text + ": patterns find nothing new"});
   list_problem_ = devices.error().text;
   for (const auto& slot : slots_) {
     if (!slot || slot->pattern.empty()) continue;
@@ -99,8 +99,8 @@ void Uplinks::tell_left_out(const std::vector<Choice>& chosen, size_t kept) {
   std::set<std::string> now_left_out;
   for (size_t i = kept; i < chosen.size(); ++i) {
     if (!left_out_.contains(chosen[i].device)) {
-      changes_.log.push_back("uplink " + chosen[i].device + ": a tunnel has at most " + std::to_string(CP_MAX_UPLINKS) +
-                             "; it joins when another leaves (exclude_uplinks keeps devices out)");
+      tell(chosen[i].device, "a tunnel has at most " + std::to_string(CP_MAX_UPLINKS) +
+                                 "; it joins when another leaves (exclude_uplinks keeps devices out)");
     }
     now_left_out.insert(chosen[i].device);
   }
@@ -145,7 +145,7 @@ void Uplinks::drop(std::optional<Slot>& slot, const std::string& why) {
   close(*slot);
   std::erase_if(changes_.updated, [&](const control::Uplink& uplink) { return uplink.id == slot->shown.id; });
   changes_.removed.push_back(slot->shown.id);
-  changes_.log.push_back("uplink " + slot->shown.name + ": " + why);
+  tell(slot->shown.name, why);
   slot.reset();
 }
 
@@ -158,7 +158,7 @@ void Uplinks::list_addresses() {
   }
   const auto listed = setup_.program->set_addresses(all);
   std::string problem = listed ? std::string() : listed.error().text + ": what comes for it is judged in user space";
-  if (!problem.empty() && address_problem_.empty()) changes_.log.push_back(problem);
+  if (!problem.empty() && address_problem_.empty()) changes_.log.push_back({"", problem});
   address_problem_ = std::move(problem);
 }
 
@@ -199,7 +199,7 @@ void Uplinks::open(Slot& slot, const LinkState& link, Instant now) {
                             .no_program_reason = setup_.no_program_reason});
   if (!io) {
     // A device that has just come back may still be held by sockets that the workers have not let go of.
-    if (slot.problem != io.error().text) changes_.log.push_back("uplink " + slot.shown.name + ": " + io.error().text);
+    if (slot.problem != io.error().text) tell(slot.shown.name, io.error().text);
     slot.problem = io.error().text;
     slot.retry_at = now + slot.retry_after;
     slot.retry_after = std::min(slot.retry_after * 2, retry_max);
@@ -211,8 +211,7 @@ void Uplinks::open(Slot& slot, const LinkState& link, Instant now) {
   slot.retry_after = retry_min;
   changes_.sockets = true;
   const std::string& reason = slot.io->reason();
-  changes_.log.push_back("uplink " + slot.shown.name + ": receives through " + slot.io->mode() +
-                         (reason.empty() ? "" : " (" + reason + ")"));
+  tell(slot.shown.name, "receives through " + slot.io->mode() + (reason.empty() ? "" : " (" + reason + ")"));
 }
 
 void Uplinks::close(Slot& slot) {
@@ -231,14 +230,18 @@ void Uplinks::show(Slot& slot, const LinkState* link) {
   const bool moved = next.usable != slot.shown.usable || next.addresses != slot.shown.addresses;
   if (!moved && next.priority == slot.shown.priority && next.metered == slot.shown.metered) return;
   if (moved) {
-    std::string line = "uplink " + next.name + ": " + (next.usable ? "usable" : "not usable");
+    std::string line = next.usable ? "usable" : "not usable";
     for (const IpAddress& address : next.addresses)
       line += " " + address.text();
-    changes_.log.push_back(std::move(line));
+    tell(next.name, line);
   }
   slot.shown = next;
   std::erase_if(changes_.updated, [&](const control::Uplink& uplink) { return uplink.id == next.id; });
   changes_.updated.push_back(std::move(next));
+}
+
+void Uplinks::tell(const std::string& device, const std::string& what) {
+  changes_.log.push_back({device, "uplink " + device + ": " + what});
 }
 
 Instant Uplinks::next_retry() const {

@@ -40,12 +40,16 @@ class Uplinks {
     XdpProgram* program = nullptr;
     std::string no_program_reason;
   };
+  struct Line {
+    std::string device;  // empty: about none alone
+    std::string text;    // names it too
+  };
   // What has changed since the last call.
   struct Changes {
     std::vector<control::Uplink> updated;
     std::vector<control::UplinkId> removed;
-    std::vector<std::string> log;  // one line each
-    bool sockets = false;          // an UplinkIo came or went: publish a plan
+    std::vector<Line> log;
+    bool sockets = false;  // an UplinkIo came or went: publish a plan
   };
   using SocketTable = std::array<std::shared_ptr<UplinkIo>, CP_MAX_UPLINKS>;
 
@@ -109,6 +113,7 @@ class Uplinks {
   void close(Slot& slot);
   void show(Slot& slot, const LinkState* link);
   void list_addresses();
+  void tell(const std::string& device, const std::string& what);
 
   Setup setup_;
   std::vector<UplinkSettings> wanted_;
