@@ -11,6 +11,7 @@
 #include "api/server.h"
 #include "base/result.h"
 #include "cli/config.h"
+#include "cli/service_manager.h"
 #include "dataplane/tunnel_control.h"
 
 namespace centipede::cli {
@@ -28,6 +29,7 @@ struct Host {
   std::string config_directory = "/etc/centipede";
   std::string runtime_directory{api::default_runtime_directory};
   bool out_is_terminal = false;
+  ServiceManager service_manager = {};  // by default there is none
 };
 
 // Exit codes.

@@ -13,7 +13,11 @@ namespace {
 
 using centipede::Result;
 
+// May read the API where there is such a group.
+constexpr const char* reading_group = "centipede";
+
 Result<std::unique_ptr<centipede::RunningTunnel>> start_daemon(centipede::TunnelConfig config) {
+  centipede::cli::join_group(reading_group);  // the daemon drops what that takes
   return centipede::Daemon::start(std::move(config));
 }
 
@@ -27,6 +31,7 @@ int main(int argc, char** argv) {
                             .start_tunnel = start_daemon,
                             .missing_privilege = centipede::cli::missing_tunnel_privilege,
                             .protect_memory = centipede::cli::protect_process_memory};
+  host.service_manager = centipede::cli::ServiceManager::from_environment();
   host.out_is_terminal = isatty(STDOUT_FILENO) == 1;
   try {
     return centipede::cli::run_command_line(host, argc, argv);

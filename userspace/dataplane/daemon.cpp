@@ -1,5 +1,6 @@
 #include "dataplane/daemon.h"
 
+#include <linux/capability.h>
 #include <sodium.h>
 
 #include <algorithm>
@@ -12,6 +13,7 @@
 
 #include "control/controller.h"
 #include "dataplane/bpffs.h"
+#include "dataplane/capabilities.h"
 #include "dataplane/log.h"
 #include "dataplane/mailbox.h"
 #include "dataplane/netlink.h"
@@ -100,6 +102,16 @@ class Daemon::Impl {
 
   Result<void> start();
   Result<void> run();
+  void hand_over() {
+    handing_over_.store(true, std::memory_order_release);
+    stop();
+  }
+  [[nodiscard]] std::vector<int> tun_queues() const {
+    std::vector<int> queues;
+    for (size_t index = 0; index < tun_->queue_count(); ++index)
+      queues.push_back(tun_->queue(index).fd());
+    return queues;
+  }
   void stop() {
     stopping_.store(true, std::memory_order_release);
     if (mailbox_) mailbox_->wake().wake();
@@ -136,6 +148,7 @@ class Daemon::Impl {
   Result<void> start_uplinks();
   Result<void> start_workers();
   Result<void> configure_interface();
+  Result<void> drop_privileges();
   void serve(uint64_t token, const Now& now);
   void serve_socket(UdpSocket& socket, control::UplinkId id, const Now& now);
   void serve_datagram(const control::Route& route, ConstBytes datagram, const Now& now);
@@ -168,6 +181,7 @@ class Daemon::Impl {
   std::string aead_name_;  // of the workers' provider
   unsigned mtu_ = 0;
   std::atomic<bool> stopping_{false};
+  std::atomic<bool> handing_over_{false};
   std::atomic<bool> worker_lost_{false};
   SystemRandomness randomness_;
   KeyFiles key_files_;
@@ -217,7 +231,7 @@ Result<void> Daemon::Impl::start() {
   netlink_.emplace(std::move(*netlink));
 
   for (const auto step : {&Impl::start_tun, &Impl::start_programs, &Impl::start_uplinks, &Impl::configure_interface,
-                          &Impl::start_controller, &Impl::start_workers}) {
+                          &Impl::drop_privileges, &Impl::start_controller, &Impl::start_workers}) {
     if (auto result = (this->*step)(); !result) return result;
   }
   return {};
@@ -252,6 +266,15 @@ Result<void> Daemon::Impl::start_programs() {
 }
 
 Result<void> Daemon::Impl::start_tun() {
+  // With another number of workers the interface is made anew.
+  std::vector<FileDescriptor> kept = std::move(config_.tun_queues);
+  if (kept.size() == workers_wanted_) {
+    auto adopted = Tun::adopt(config_.name, std::move(kept));
+    if (!adopted) return std::unexpected(adopted.error());
+    tun_.emplace(std::move(*adopted));
+    return {};
+  }
+  kept.clear();
   const Instant patience = read_clocks().monotonic + start_patience;
   auto tun = Tun::create(config_.name, workers_wanted_);
   while (!tun && tun.error().code == EBUSY && read_clocks().monotonic < patience) {
@@ -331,6 +354,12 @@ Result<void> Daemon::Impl::configure_interface() {
          : uplink_mtu < mtu_min + encapsulation_bytes ? mtu_fallback
                                                       : std::min(uplink_mtu - encapsulation_bytes, mtu_max);
   const auto ifindex = static_cast<int>(tun_->interface_index());
+  if (tun_->adopted()) {
+    std::vector<Prefix> networks;
+    for (const control::PeerSettings& peer : config_.live.peers)
+      if (config_.routes) std::ranges::copy(peer.allowed_ips, std::back_inserter(networks));
+    if (const auto result = netlink_->remove_others(ifindex, config_.addresses, networks); !result) return result;
+  }
   for (const Prefix& address : config_.addresses) {
     if (const auto result = netlink_->add_address(ifindex, address); !result) return result;
   }
@@ -342,6 +371,15 @@ Result<void> Daemon::Impl::configure_interface() {
     }
   }
   return {};
+}
+
+// Before there are threads, which keep what their starter had. From here on: addresses, routes and the firewall; AF_XDP
+// sockets of uplinks that come, and their locked memory. A dispatcher is made anew, out of what others loaded, whenever
+// a program joins or leaves it.
+Result<void> Daemon::Impl::drop_privileges() {
+  if (program_ && program_->dispatcher_possible() && config_.mode != ReceiveMode::udp)
+    return keep_capabilities({CAP_NET_ADMIN, CAP_NET_RAW, CAP_IPC_LOCK, CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN});
+  return keep_capabilities({CAP_NET_ADMIN, CAP_NET_RAW, CAP_IPC_LOCK});
 }
 
 Result<void> Daemon::Impl::start_workers() {
@@ -397,7 +435,7 @@ Result<void> Daemon::Impl::run() {
     if (outcome = interface_present(); !outcome) break;
   }
   const Now now = read_clocks();
-  controller_->close(now);
+  if (!handing_over_.load(std::memory_order_acquire)) controller_->close(now);
   carry_out_actions();
   if (timestamps_stale_) save_timestamps();
   (void)mailbox_->close();
@@ -614,6 +652,12 @@ Result<void> Daemon::run() {
 }
 void Daemon::stop() {
   impl_->stop();
+}
+void Daemon::hand_over() {
+  impl_->hand_over();
+}
+std::vector<int> Daemon::tun_queues() const {
+  return impl_->tun_queues();
 }
 Result<TunnelSettings> Daemon::settings() {
   return impl_->settings();
