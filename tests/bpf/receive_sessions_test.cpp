@@ -13,7 +13,8 @@ TEST_F(ProgramTest, sessions_beyond_the_windows_array_and_the_counters_are_liste
   ReceiveSessions sessions(program.get(), &shared, plain, {.counted = 1, .words_per_session = 64});
   const auto add = [&](wire::SessionId sid) {
     return sessions.add(0, std::make_shared<crypto::Session>(sid, wire::Params{.window_bits = 11},
-                                                             crypto::Established{.peer_params = {.lanes = 1}}));
+                                                             crypto::Established{.peer_params = {.lanes = 1}})) !=
+           ReceiveSessions::Added::waiting;
   };
   control::PeerTable peers;
   auto forwarding = std::make_shared<control::PeerForwarding>();

@@ -1,28 +1,17 @@
 // A configuration file of any content gives a configuration within its limits or one printable line that says where and
-// why. Names are resolved by a table; the key files that a file may name are looked for in a folder that is not there.
+// why. The key files that a file may name are looked for in a folder that is not there.
 #include <centipede/abi.h>
 
 #include <set>
 
 #include "cli/config.h"
+#include "dataplane/setting_texts.h"
 #include "fuzz.h"
 
 namespace centipede::fuzz {
 namespace {
 
 constexpr const char* path = "/nonexistent/cp0.toml";
-
-// As name servers do it: some names have addresses, some have none, some fail.
-Result<std::vector<IpAddress>> resolve(const std::string& host) {
-  if (host.starts_with("x")) return fail("resolving " + host + ": no such host");
-  std::vector<IpAddress> addresses;
-  for (size_t i = 0; i < host.size() % 4; ++i) {
-    const auto byte = static_cast<uint8_t>(host[i]);
-    const std::array<uint8_t, 16> bytes{byte, static_cast<uint8_t>(i)};
-    addresses.push_back(i == 1 ? IpAddress::v6(bytes.data()) : IpAddress::v4(bytes.data()));
-  }
-  return addresses;
-}
 
 // Goes to a terminal as it is.
 bool one_printable_line(const std::string& text) {
@@ -42,6 +31,14 @@ void check_interface(const TunnelConfig& tunnel) {
   for (const auto& uplink : tunnel.live.uplinks)
     uplinks.push_back(uplink.name);
   promise(uplinks.size() <= CP_MAX_UPLINKS && all_different(uplinks), "uplinks are few and different");
+  for (const auto& excluded : tunnel.live.excluded_uplinks)
+    promise(std::ranges::find(uplinks, excluded) == uplinks.end(), "nothing is an uplink and excluded");
+  promise(all_different(tunnel.live.excluded_uplinks) && tunnel.live.excluded_uplinks.size() <= 256,
+          "what is excluded is bounded and different");
+  for (const auto& uplink : tunnel.live.uplinks) {
+    promise(uplink.rate_bps == 0 || parse_rate(rate_text(uplink.rate_bps)) == uplink.rate_bps,
+            "a rate can be written and read");
+  }
   promise(tunnel.mtu == 0 || (tunnel.mtu >= 1280 && tunnel.mtu <= 65435), "the MTU is in range");
   promise(tunnel.window_bits >= CP_WINDOW_BITS_MIN && tunnel.window_bits <= CP_WINDOW_BITS_MAX,
           "the window is in range");
@@ -67,6 +64,15 @@ void check_peers(const TunnelConfig& tunnel) {
       promise(endpoint.port != 0 && Endpoint::parse(endpoint.text()) == endpoint,
               "an endpoint can be written and read");
     }
+    promise(all_different(peer.host_endpoints), "named endpoints are different");
+    for (const auto& host : peer.host_endpoints) {
+      promise(parse_host_endpoint(text(host)) == host && !Endpoint::parse(text(host)),
+              "a named endpoint can be written and read, and is no address");
+    }
+    std::vector<std::string> paths;
+    for (const auto& one : peer.paths)
+      paths.push_back(one.uplink);
+    promise(paths.size() <= 64 && all_different(paths), "the settings of paths are few and of different uplinks");
   }
 }
 
@@ -78,7 +84,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static const bool ready = centipede::crypto::initialise().has_value();
   promise(ready, "libsodium starts");
   const std::string text(reinterpret_cast<const char*>(data), size);
-  const auto loaded = centipede::cli::parse_config(text, path, resolve);
+  const auto loaded = centipede::cli::parse_config(text, path);
   if (!loaded) {
     promise(loaded.error().text.starts_with(path), "an error names the file");
     promise(one_printable_line(loaded.error().text), "an error is one printable line");

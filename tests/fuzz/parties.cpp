@@ -72,7 +72,8 @@ void Party::start(Now now, uint64_t seed, bool kept_timestamps) {
                              .workers = 1,
                              .timing = {},
                              .gate = {.unproven_period = seconds(2), .unproven_burst = 2},  // cookies soon
-                             .timestamp_floor_ns = timestamps_.sent_limit_ns};
+                             .timestamp_floor_ns = timestamps_.sent_limit_ns,
+                             .accepted_timestamps_ns = {timestamps_.accepted.begin(), timestamps_.accepted.end()}};
   settings.timing.heartbeat_interval = seconds(1);  // fewer quiet heartbeats, more of what the input asks for
   randomness_ = std::make_unique<sim::SimRandom>(seed);
   controller_ = std::make_unique<control::Controller>(std::move(settings), *randomness_);
@@ -84,10 +85,8 @@ void Party::start(Now now, uint64_t seed, bool kept_timestamps) {
   for (const auto& [id, uplink] : uplinks)
     set_uplink(uplink, now);
   control::PeerSettings peer{.name = "other", .public_key = identity(1 - index_).public_key()};
-  for (const auto& [key, timestamp] : timestamps_.accepted) {
+  for (const auto& [key, timestamp] : timestamps_.accepted)
     promise(key == peer.public_key, "timestamps are kept of peers alone");
-    peer.accepted_timestamp_ns = timestamp;
-  }
   for (control::UplinkId id = 0; calls_ && id < uplink_count; ++id)
     peer.endpoints.push_back({address_of(1 - index_, id, 0), port});
   promise(controller_->add_peer(std::move(peer), now).has_value(), "a sound peer is taken");

@@ -41,7 +41,8 @@ void SimNetwork::start(uint32_t index) {
                              .workers = 1,
                              .timing = host.timing,
                              .gate = host.gate,
-                             .timestamp_floor_ns = host.kept.sent_limit_ns};
+                             .timestamp_floor_ns = host.kept.sent_limit_ns,
+                             .accepted_timestamps_ns = {host.kept.accepted.begin(), host.kept.accepted.end()}};
   host.randomness = std::make_unique<SimRandom>(random.next());
   host.controller = std::make_unique<control::Controller>(std::move(settings), *host.randomness, &host.key_files);
   host.traffic = std::make_unique<DataTraffic>(ledger_, index);
@@ -81,8 +82,6 @@ void SimNetwork::add_to_controller(Host& host, uint32_t peer) {
                                  .preshared_key_file = config.keyed ? key_file(peer) : "",
                                  .endpoints = config.endpoints,
                                  .policy = config.policy};
-  for (const auto& [key, accepted_ns] : host.kept.accepted)
-    if (key == settings.public_key) settings.accepted_timestamp_ns = accepted_ns;
   const auto id = host.controller->add_peer(std::move(settings), time(host));
   if (!id) return violation(id.error().text);
   host.peer_ids[peer] = *id;

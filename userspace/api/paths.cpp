@@ -4,15 +4,20 @@
 #include <filesystem>
 #include <system_error>
 
+#include "dataplane/uplink_selection.h"
+
 namespace centipede::api {
 
 bool valid_interface_name(std::string_view name) {
-  if (name.empty() || name.size() > 15 || name == "." || name == "..") return false;
-  return std::ranges::all_of(name, [](char c) { return c > ' ' && c < '\x7f' && c != '/' && c != ':' && c != '%'; });
+  return valid_device_name(name);
 }
 
 std::string socket_path(std::string_view directory, std::string_view tunnel) {
   return std::string(directory) + "/" + std::string(tunnel) + ".sock";
+}
+
+std::string reading_socket_path(std::string_view socket_path) {
+  return std::string(socket_path.substr(0, socket_path.rfind('.'))) + ".read";
 }
 
 std::string lock_path(std::string_view directory, std::string_view tunnel) {

@@ -1,35 +1,36 @@
-// The HTTP API of a running tunnel, on a UNIX socket that only root may open:
-//   GET    /v1/status            the tunnel's status (keys: api/status_json.h)
-//   POST   /v1/uplinks           {"name": "eth0"}: attach an uplink
-//   DELETE /v1/uplinks/<name>    detach one
-//   POST   /v1/stop              end the tunnel; the answer comes before the end
-// Success is 200 with a JSON object, failure 4xx or 5xx with {"error": "..."}. One request a connection.
-// Limits: 8 requests at a time (further ones wait in the listen queue), bodies of 64 KiB, 5 seconds to send a request.
-// Ownership: owns its threads and the socket's file; the TunnelControl must outlive it. Threading: start and destroy on
-// one thread; the TunnelControl is called from several at once. Destroying it waits for the calls in progress.
+// The HTTP API of a running tunnel, described by openapi.json (GET /v1/openapi.json). It listens on two UNIX sockets,
+// and what the kernel lets somebody open decides what he may do:
+//   cp0.sock  0600                  everything
+//   cp0.read  0660 root:centipede   GET only; 0600 where there is no such group
+// Success is 200 with JSON, failure 4xx or 5xx with {"error": "what, and what to do"}. One request a connection.
+// Each socket has threads and limits of its own (api/connections.h), so that readers cannot keep root out.
+// Ownership: owns its threads and the sockets' files; the TunnelControl must outlive it. Threading: start and destroy
+// on one thread; the TunnelControl is called from several at once. Destroying it waits for the calls in progress.
 #pragma once
 
-#include <chrono>
 #include <memory>
 #include <string>
-#include <string_view>
 
+#include "api/connections.h"
+#include "api/paths.h"
+#include "api/router.h"
 #include "base/result.h"
 #include "dataplane/tunnel_control.h"
 
 namespace centipede::api {
 
-struct ServerLimits {
-  unsigned threads = 8;
-  std::chrono::milliseconds request_time{5000};
-  std::chrono::milliseconds answer_time{5000};
-  size_t body_bytes = size_t{64} * 1024;
+struct ServerOptions {
+  Reload reload;
+  std::string reading_group = api::reading_group;
+  ConnectionLimits whole;
+  ConnectionLimits reading{
+      .threads = 4, .connections = 64, .body_bytes = size_t{64} * 1024, .buffered_bytes = size_t{32} * 1024 * 1024};
 };
 
 class Server {
  public:
   static Result<std::unique_ptr<Server>> start(TunnelControl& control, const std::string& socket_path,
-                                               const ServerLimits& limits = {});
+                                               const ServerOptions& options = {});
   ~Server();
 
  private:

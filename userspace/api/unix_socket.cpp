@@ -56,6 +56,15 @@ Result<UnixListener> UnixListener::bind(const std::string& path) {
   return listener;
 }
 
+Result<void> UnixListener::open_to_group(gid_t group) const {
+  // The group first: there is no moment in which another one may connect.
+  if (lchown(path_.c_str(), static_cast<uid_t>(-1), group) != 0) {
+    return fail_system("giving " + path_ + " to its group (needs CAP_CHOWN)");
+  }
+  if (chmod(path_.c_str(), 0660) != 0) return fail_system("setting the mode of " + path_);
+  return {};
+}
+
 UnixListener::~UnixListener() {
   struct stat there{};
   if (socket_ && lstat(path_.c_str(), &there) == 0 && there.st_ino == inode_) unlink(path_.c_str());

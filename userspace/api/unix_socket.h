@@ -20,6 +20,9 @@ class UnixListener {
   UnixListener& operator=(UnixListener&&) = delete;
   ~UnixListener();
 
+  // Mode 0660 and this group.
+  Result<void> open_to_group(gid_t group) const;
+
   [[nodiscard]] int fd() const { return socket_.get(); }  // non-blocking
 
  private:

@@ -9,7 +9,9 @@
 
 #include "api/client.h"
 #include "api/tunnel_lock.h"
+#include "cli/config.h"
 #include "cli/log.h"
+#include "cli/reload.h"
 #include "cli/stop_signals.h"
 #include "cli/tunnel_commands.h"
 
@@ -35,37 +37,18 @@ std::string joined(const std::vector<std::string>& names) {
   return out;
 }
 
-// Those that are named, with what the file says of them.
-std::vector<UplinkSettings> settings_of(const std::vector<std::string>& names,
-                                        const std::vector<UplinkSettings>& configured) {
-  std::vector<UplinkSettings> uplinks;
-  for (const auto& name : names) {
-    const auto known = std::ranges::find(configured, name, &UplinkSettings::name);
-    uplinks.push_back(known == configured.end() ? UplinkSettings{.name = name} : *known);
-  }
-  return uplinks;
-}
-
-Result<TunnelConfig> load(const Host& host, const TunnelNames& names, const std::vector<std::string>& uplinks) {
-  auto loaded = load_config(names.config_path, host.resolver);
-  if (!loaded) return std::unexpected(loaded.error());
-  for (const auto& warning : loaded->warnings)
+Result<TunnelConfig> load(const StartedFrom& from) {
+  std::vector<std::string> warnings;
+  auto config = load_as_started(from, warnings);
+  for (const auto& warning : warnings)
     spdlog::warn("{}", warning);
-  TunnelConfig config = std::move(loaded->tunnel);
-  config.name = names.interface;
-  if (!uplinks.empty()) config.live.uplinks = settings_of(uplinks, config.live.uplinks);
-  if (config.live.uplinks.empty()) {
-    return fail(
-        "no uplinks: name them (centipede attach eth0 wlan0) or write uplinks = [...] into " + names.config_path,
-        EINVAL);
-  }
   return config;
 }
 
 // Gives a running tunnel the uplinks that it does not have yet.
 int add_live(Host& host, const TunnelNames& names, std::vector<std::string> uplinks) {
   if (uplinks.empty()) {
-    auto loaded = load_config(names.config_path, host.resolver);
+    auto loaded = load_config(names.config_path);
     if (loaded) uplinks = names_of(loaded->tunnel.live.uplinks);
   }
   api::Client client(api::socket_path(host.runtime_directory, names.interface));
@@ -98,7 +81,7 @@ void keep_no_large_blocks() {
 #endif
 }
 
-int run_tunnel(Host& host, TunnelConfig config) {
+int run_tunnel(Host& host, const StartedFrom& from, TunnelConfig config) {
   auto signals = StopSignals::install();
   if (!signals) return complain(host, failed, signals.error().text);
   const std::string name = config.name;
@@ -106,13 +89,15 @@ int run_tunnel(Host& host, TunnelConfig config) {
   const std::string key = config.identity.public_key().base64();
   const unsigned port = config.listen_port;
   config.tun_queues = host.service_manager.take_kept_queues();
+  auto fixed = fixed_part(config);
   auto tunnel = host.start_tunnel(std::move(config));
   if (!tunnel) return complain(host, failed, "starting " + name + ": " + tunnel.error().text);
+  Reloader reloader(**tunnel, from, std::move(fixed));
   // Ends before the tunnel: it waits for the API's calls in progress.
   auto server = api::Server::start(**tunnel, api::socket_path(host.runtime_directory, name));
   if (!server) return complain(host, failed, "starting the API of " + name + ": " + server.error().text);
   spdlog::info("{} runs over {}, port {}, public key {}", name, uplinks, port, key);
-  (*signals)->watch(tunnel->get());
+  (*signals)->watch(tunnel->get(), [&reloader] { reloader.request(); });
   host.service_manager.keep_queues((*tunnel)->tun_queues());
   host.service_manager.ready(name + " over " + uplinks + ", port " + std::to_string(port));
   Result<void> ended;
@@ -171,9 +156,10 @@ int attach(Host& host, const AttachOptions& options) {
     auto lock = api::TunnelLock::try_acquire(host.runtime_directory, names.interface);
     if (!lock) return complain(host, failed, lock.error().text);
     if (*lock) {
-      auto config = load(host, names, uplinks);
+      const StartedFrom from{names.interface, names.config_path, uplinks};
+      auto config = load(from);
       if (!config) return complain(host, wrong_usage, config.error().text);
-      return run_tunnel(host, std::move(*config));
+      return run_tunnel(host, from, std::move(*config));
     }
     // Another attach is between its lock and its socket, or a daemon is between the end of its socket and its own.
     if (Clock::now() > deadline) {

@@ -1,8 +1,6 @@
 #include "cli/config.h"
 
 #include <centipede/abi.h>
-#include <netdb.h>
-#include <sys/socket.h>
 
 #include <algorithm>
 #include <bit>
@@ -15,10 +13,12 @@ namespace centipede::cli {
 namespace {
 
 constexpr size_t file_limit = size_t{16} << 20;  // tens of thousands of peers
-constexpr std::array<std::string_view, 14> interface_keys{
-    "private_key", "private_key_file", "address", "listen_port", "uplinks",      "workers",       "mode",
-    "aead",        "busy_poll_us",     "mtu",     "window",      "heartbeat_ms", "rekey_seconds", "routes"};
-constexpr std::array<std::string_view, 2> sections{"interface", "peer"};
+constexpr std::array<std::string_view, 18> interface_keys{"private_key",  "private_key_file", "address", "listen_port",
+                                                          "uplinks",      "exclude_uplinks",  "workers", "mode",
+                                                          "aead",         "busy_poll_us",     "mtu",     "window",
+                                                          "heartbeat_ms", "rekey_seconds",    "routes",  "kill_switch",
+                                                          "dns",          "dns_search"};
+constexpr std::array<std::string_view, 3> sections{"interface", "uplink", "peer"};
 
 crypto::Identity read_identity(Section& section, bool& holds_secret) {
   const auto secret = read_secret(section, "private_key", holds_secret);
@@ -55,28 +55,6 @@ std::vector<Prefix> read_addresses(const Section& section) {
     addresses.push_back(*prefix);
   }
   return addresses;
-}
-
-std::vector<UplinkSettings> read_uplinks(const Section& section, const std::string& interface) {
-  Source& source = section.source();
-  std::vector<UplinkSettings> uplinks;
-  for (const TextItem& item : section.texts("uplinks")) {
-    if (!api::valid_interface_name(item.text)) {
-      source.mistake(item.at, in_quotes(item.text) + " is no name of a device",
-                     "use 1 to 15 visible characters without '/', ':' and '%', as `ip link` shows them");
-    }
-    if (item.text == interface) {
-      source.mistake(item.at, in_quotes(item.text) + " is the tunnel itself", "name the devices that it shall use");
-    }
-    if (std::ranges::find(uplinks, item.text, &UplinkSettings::name) != uplinks.end()) {
-      source.mistake(item.at, "uplink " + in_quotes(item.text) + " is given twice", "keep one of them");
-    }
-    if (uplinks.size() == CP_MAX_UPLINKS) {
-      source.mistake(item.at, "more than " + std::to_string(CP_MAX_UPLINKS) + " uplinks", "leave some out");
-    }
-    uplinks.push_back({.name = item.text});
-  }
-  return uplinks;
 }
 
 ReceiveMode read_mode(const Section& section) {
@@ -117,7 +95,7 @@ unsigned read_window_bits(const Section& section) {
   return static_cast<unsigned>(std::countr_zero(packets));
 }
 
-TunnelConfig read_document(Source& source, toml::table& document, const Resolver& resolver, bool& holds_secret) {
+TunnelConfig read_document(Source& source, toml::table& document, bool& holds_secret) {
   const std::string name = std::filesystem::path(source.path()).stem().string();
   if (!api::valid_interface_name(name)) {
     throw Mistake{source.path() + ": the file's name gives the interface's, and " + in_quotes(name) +
@@ -131,6 +109,7 @@ TunnelConfig read_document(Source& source, toml::table& document, const Resolver
   auto identity = read_identity(section, holds_secret);
   const crypto::PublicKey own = identity.public_key();
   const TunnelConfig defaults{.identity = identity.clone()};
+  FoundUplinks found = read_uplinks(section, document, name);
   const auto number = [&](std::string_view key, int64_t least, int64_t most, unsigned otherwise) {
     return static_cast<unsigned>(section.number(key, least, most).value_or(otherwise));
   };
@@ -148,19 +127,21 @@ TunnelConfig read_document(Source& source, toml::table& document, const Resolver
       .heartbeat_ms = number("heartbeat_ms", 100, 60000, defaults.heartbeat_ms),
       .rekey_seconds = number("rekey_seconds", 5, 120, defaults.rekey_seconds),
       .routes = section.boolean("routes").value_or(defaults.routes),
-      .live = {.uplinks = read_uplinks(section, name),
-               .excluded_uplinks = {},
-               .peers = read_peers(source, document, own, resolver, holds_secret)},
+      .kill_switch = section.boolean("kill_switch").value_or(defaults.kill_switch),
+      .dns = read_name_servers(section),
+      .dns_search = read_search_domains(section),
+      .live = {.uplinks = std::move(found.uplinks),
+               .excluded_uplinks = std::move(found.excluded),
+               .peers = read_peers(source, document, own, holds_secret)},
   };
 }
 
-Result<LoadedConfig> parse_text(std::string_view text, const std::string& path, const Resolver& resolver,
-                                bool open_to_others) {
+Result<LoadedConfig> parse_text(std::string_view text, const std::string& path, bool open_to_others) {
   Source source(path);
   try {
     bool holds_secret = false;
     toml::table document = toml::parse(text, path);
-    LoadedConfig loaded{read_document(source, document, resolver, holds_secret), {}};
+    LoadedConfig loaded{read_document(source, document, holds_secret), {}};
     if (holds_secret && open_to_others) {
       source.warn_file(path, "it holds a key and is open to other users: chmod 600 " + path);
     }
@@ -178,29 +159,11 @@ Result<LoadedConfig> parse_text(std::string_view text, const std::string& path, 
 
 }  // namespace
 
-Result<std::vector<IpAddress>> resolve_host(const std::string& host) {
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_DGRAM;
-  addrinfo* found = nullptr;
-  if (const int error = getaddrinfo(host.c_str(), nullptr, &hints, &found); error != 0) {
-    return fail("resolving " + host + ": " + gai_strerror(error));
-  }
-  std::vector<IpAddress> addresses;
-  for (const addrinfo* row = found; row != nullptr; row = row->ai_next) {
-    const auto endpoint = Endpoint::from_sockaddr(row->ai_addr);
-    if (endpoint && std::ranges::find(addresses, endpoint->address) == addresses.end()) {
-      addresses.push_back(endpoint->address);
-    }
-  }
-  freeaddrinfo(found);
-  return addresses;
+Result<LoadedConfig> parse_config(std::string_view text, const std::string& path) {
+  return parse_text(text, path, false);
 }
 
-Result<LoadedConfig> parse_config(std::string_view text, const std::string& path, const Resolver& resolver) {
-  return parse_text(text, path, resolver, false);
-}
-
-Result<LoadedConfig> load_config(const std::string& path, const Resolver& resolver) {
+Result<LoadedConfig> load_config(const std::string& path) {
   if (auto ready = crypto::initialise(); !ready) return std::unexpected(ready.error());
   auto file = read_small_file(path, file_limit);
   if (!file) {
@@ -209,7 +172,7 @@ Result<LoadedConfig> load_config(const std::string& path, const Resolver& resolv
                                  : "name a readable configuration file with -c";
     return fail(file.error().text + "; " + remedy, file.error().code);
   }
-  return parse_text(file->content.text(), path, resolver, file->open_to_others);
+  return parse_text(file->content.text(), path, file->open_to_others);
 }
 
 }  // namespace centipede::cli

@@ -1,15 +1,17 @@
 // The configuration file of a tunnel, /etc/centipede/<interface>.toml, read and checked into a TunnelConfig.
 //
-//   [interface]  private_key | private_key_file, address [], listen_port, uplinks [], workers, mode, aead,
-//                busy_poll_us, mtu, window (packets, a power of two), heartbeat_ms, rekey_seconds, routes
-//   [[peer]]     name, public_key, preshared_key | preshared_key_file, allowed_ips [], endpoints [], policy
+//   [interface]    private_key | private_key_file, address [], listen_port, uplinks [], exclude_uplinks [], workers,
+//                  mode, aead, busy_poll_us, mtu, window (packets, a power of two), heartbeat_ms, rekey_seconds,
+//                  routes, kill_switch, dns [], dns_search []
+//   [[uplink]]     name, priority, metered, rate: settings of one of `uplinks`, or one more
+//   [[peer]]       name, public_key, preshared_key | preshared_key_file, allowed_ips [], endpoints [], policy
+//   [[peer.path]]  uplink, enabled, priority
 //
-// Key files are relative to the configuration file's folder. Endpoints may hold host names, resolved while loading.
+// Key files are relative to the configuration file's folder. Endpoints may hold host names; nothing is resolved here.
 // Errors read "FILE:LINE:COLUMN: what; what to do"; the first one ends the reading. Whatever the file holds gives an
-// error or a configuration. Warnings have the same form. Threading: any; load_config() may wait for name servers.
+// error or a configuration. Warnings have the same form. Threading: any.
 #pragma once
 
-#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,18 +21,14 @@
 
 namespace centipede::cli {
 
-using Resolver = std::function<Result<std::vector<IpAddress>>(const std::string& host)>;
-// getaddrinfo(3).
-Result<std::vector<IpAddress>> resolve_host(const std::string& host);
-
 struct LoadedConfig {
   TunnelConfig tunnel;
   std::vector<std::string> warnings;
 };
 
 // The interface's name is the file's name without ".toml"; files above 16 MiB are refused.
-Result<LoadedConfig> load_config(const std::string& path, const Resolver& resolver = resolve_host);
+Result<LoadedConfig> load_config(const std::string& path);
 // The same for a text at hand; `path` names it in messages, gives the interface's name and the folder of key files.
-Result<LoadedConfig> parse_config(std::string_view text, const std::string& path, const Resolver& resolver);
+Result<LoadedConfig> parse_config(std::string_view text, const std::string& path);
 
 }  // namespace centipede::cli

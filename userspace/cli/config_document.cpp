@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <limits>
 #include <numeric>
 
 namespace centipede::cli {
@@ -154,6 +155,36 @@ std::vector<TextItem> Section::texts(std::string_view key) const {
     items.push_back({item.as_string()->get(), item.source().begin});
   }
   return items;
+}
+
+std::vector<toml::table*> Section::tables(std::string_view key) const {
+  const std::string inner = "[[" + title_.substr(2, title_.size() - 4) + "." + std::string(key) + "]]";
+  return tables_of(source_, table_, key, inner);
+}
+
+std::vector<toml::table*> tables_of(const Source& source, toml::table& table, std::string_view key,
+                                    const std::string& title) {
+  toml::node* node = table.get(key);
+  if (node == nullptr) return {};
+  toml::array* rows = node->as_array();
+  if (rows == nullptr) {
+    source.mistake(node->source().begin, std::string(key) + " is no list of tables",
+                   "write " + title + " in double brackets");
+  }
+  std::vector<toml::table*> tables;
+  for (toml::node& row : *rows) {
+    if (!row.is_table()) {
+      source.mistake(row.source().begin, "this " + std::string(key) + " is no table", "begin each with " + title);
+    }
+    tables.push_back(row.as_table());
+  }
+  return tables;
+}
+
+std::optional<uint32_t> read_priority(const Section& section) {
+  const auto number = section.number("priority", 0, std::numeric_limits<uint32_t>::max());
+  if (!number) return std::nullopt;
+  return static_cast<uint32_t>(*number);
 }
 
 std::optional<FoundSecret> read_secret(Section& section, const std::string& key, bool& holds_secret) {

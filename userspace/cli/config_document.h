@@ -61,10 +61,12 @@ class Section {
   [[nodiscard]] std::optional<int64_t> number(std::string_view key, int64_t least, int64_t most) const;
   [[nodiscard]] std::optional<bool> boolean(std::string_view key) const;
   [[nodiscard]] std::vector<TextItem> texts(std::string_view key) const;
-
- private:
+  // The tables of [[...key]] below this one.
+  [[nodiscard]] std::vector<toml::table*> tables(std::string_view key) const;
+  [[nodiscard]] toml::node* node(std::string_view key) const { return table_.get(key); }
   [[noreturn]] void wrong_type(std::string_view key, const toml::node& value, const char* wanted) const;
 
+ private:
   Source& source_;
   toml::table& table_;
   std::string title_;
@@ -80,7 +82,26 @@ void refuse_unknown_keys(const Source& source, const toml::table& table, const s
 
 // [[peer]] sections into settings; `own` is our key, which no peer may have.
 std::vector<control::PeerSettings> read_peers(Source& source, toml::table& document, const crypto::PublicKey& own,
-                                              const Resolver& resolver, bool& holds_secret);
+                                              bool& holds_secret);
+
+// `uplinks` and `exclude_uplinks` of [interface], and the [[uplink]] sections; `tunnel` is the interface, which is no
+// uplink of itself.
+struct FoundUplinks {
+  std::vector<UplinkSettings> uplinks;
+  std::vector<std::string> excluded;
+};
+FoundUplinks read_uplinks(const Section& interface, toml::table& document, const std::string& tunnel);
+
+// `dns` and `dns_search` of [interface].
+std::vector<IpAddress> read_name_servers(const Section& interface);
+std::vector<std::string> read_search_domains(const Section& interface);
+
+// The tables of [[key]]; `title` names them in messages.
+std::vector<toml::table*> tables_of(const Source& source, toml::table& table, std::string_view key,
+                                    const std::string& title);
+std::optional<uint32_t> read_priority(const Section& section);
+inline constexpr const char* device_name_rule =
+    "use 1 to 15 visible characters without '/', ':' and '%', as `ip link` shows them";
 
 struct FoundSecret {
   SecretText text;

@@ -1,14 +1,16 @@
 #include <algorithm>
-#include <charconv>
 #include <map>
 
+#include "api/paths.h"
 #include "cli/config_document.h"
+#include "dataplane/setting_texts.h"
 
 namespace centipede::cli {
 namespace {
 
-constexpr std::array<std::string_view, 7> peer_keys{"name",        "public_key", "preshared_key", "preshared_key_file",
-                                                    "allowed_ips", "endpoints",  "policy"};
+constexpr std::array<std::string_view, 8> peer_keys{"name",        "public_key", "preshared_key", "preshared_key_file",
+                                                    "allowed_ips", "endpoints",  "policy",        "path"};
+constexpr std::array<std::string_view, 3> path_keys{"uplink", "enabled", "priority"};
 
 // What has been seen in earlier peers, with the place, for what must be unique among them.
 struct Seen {
@@ -37,12 +39,10 @@ crypto::PublicKey read_public_key(const Section& section, const crypto::PublicKe
 }
 
 std::string read_name(const Section& section, const crypto::PublicKey& key, Seen& seen) {
-  constexpr size_t longest = 64;
   const Source& source = section.source();
   const auto text = section.text("name");
   const TextItem name = text ? *text : TextItem{key.base64().substr(0, 8), section.position()};
-  const auto printable = [](char c) { return static_cast<unsigned char>(c) >= 0x20 && c != 0x7f; };
-  if (name.text.empty() || name.text.size() > longest || !std::ranges::all_of(name.text, printable)) {
+  if (!valid_peer_name(name.text)) {
     source.mistake(name.at, "name is empty, longer than 64 bytes or not printable", "give the peer a short name");
   }
   const auto [earlier, is_new] = seen.names.emplace(name.text, source.place(name.at));
@@ -80,75 +80,45 @@ std::vector<Prefix> read_allowed_ips(const Section& section, Seen& seen) {
   return networks;
 }
 
-bool usable_remote(const IpAddress& address) {
-  const ConstBytes raw = address.bytes();
-  const bool unspecified = std::ranges::all_of(raw, [](uint8_t byte) { return byte == 0; });
-  const bool multicast = address.is_v4() ? raw[0] >= 224 : raw[0] == 0xff;
-  // An IPv6 link-local address means nothing without a device.
-  return !unspecified && !multicast && !(address.is_v6() && address.is_link_local());
-}
-
-struct NamedEndpoint {
-  std::string host;
-  uint16_t port = 0;
-};
-
-// "vpn.example.org:5820": letters, digits, '-' and '.' with a letter in the last label, so that no mistyped address
-// becomes a question to the name servers.
-std::optional<NamedEndpoint> parse_named(std::string_view text) {
-  const size_t colon = text.rfind(':');
-  if (colon == std::string_view::npos || colon == 0 || colon > 253) return std::nullopt;
-  const std::string_view host = text.substr(0, colon);
-  const std::string_view digits = text.substr(colon + 1);
-  uint16_t port = 0;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
-  if (error != std::errc{} || end != digits.data() + digits.size() || port == 0) return std::nullopt;
-  const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
-  const auto allowed = [&](char c) { return letter(c) || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_'; };
-  const std::string_view last_label = host.substr(host.rfind('.') + 1);
-  const bool named = std::ranges::all_of(host, allowed) && std::ranges::any_of(last_label, letter) &&
-                     host.front() != '.' && host.front() != '-' && host.find("..") == std::string_view::npos;
-  if (!named) return std::nullopt;
-  return NamedEndpoint{std::string(host), port};
-}
-
-std::vector<Endpoint> resolve(const TextItem& item, const NamedEndpoint& named, Source& source,
-                              const Resolver& resolver) {
-  const auto addresses = resolver(named.host);
-  if (!addresses) {
-    source.warn(item.at, addresses.error().text + ": the endpoint is left out until the file is loaded again");
-    return {};
-  }
-  std::vector<Endpoint> endpoints;
-  for (const IpAddress& address : *addresses) {
-    if (usable_remote(address)) endpoints.push_back({address, named.port});
-  }
-  return endpoints;
-}
-
-std::vector<Endpoint> read_endpoints(const Section& section, const Resolver& resolver) {
-  Source& source = section.source();
-  std::vector<Endpoint> endpoints;
+void read_endpoints(const Section& section, control::PeerSettings& peer) {
+  const Source& source = section.source();
   std::set<Endpoint> seen;
+  std::set<control::HostEndpoint> seen_hosts;
   for (const TextItem& item : section.texts("endpoints")) {
-    std::vector<Endpoint> found;
     if (const auto endpoint = Endpoint::parse(item.text)) {
       if (!usable_remote(endpoint->address)) {
         source.mistake(item.at, in_quotes(item.text) + " is no address that one can send to",
                        "write the peer's own, reachable address");
       }
-      found = {*endpoint};
-    } else if (const auto named = parse_named(item.text)) {
-      found = resolve(item, *named, source, resolver);
+      if (seen.insert(*endpoint).second) peer.endpoints.push_back(*endpoint);
+    } else if (const auto host = parse_host_endpoint(item.text)) {
+      if (seen_hosts.insert(*host).second) peer.host_endpoints.push_back(*host);
     } else {
       source.mistake(item.at, in_quotes(item.text) + " is no endpoint",
                      "write \"203.0.113.5:5820\", \"[2001:db8::1]:5820\" or \"vpn.example.org:5820\"");
     }
-    for (const Endpoint& endpoint : found) {
-      if (seen.insert(endpoint).second) endpoints.push_back(endpoint);
-    }
   }
-  return endpoints;
+}
+
+// The [[peer.path]] tables.
+std::vector<control::PathSettings> read_paths(const Section& section) {
+  constexpr size_t most_paths = 64;
+  Source& source = section.source();
+  std::vector<control::PathSettings> paths;
+  for (toml::table* row : section.tables("path")) {
+    const Section path(source, *row, "[[peer.path]]", path_keys);
+    const auto uplink = path.text("uplink");
+    if (!uplink) source.mistake(path.position(), "this path has no uplink", "add uplink = \"eth0\"");
+    if (!api::valid_interface_name(uplink->text) || is_pattern(uplink->text)) {
+      source.mistake(uplink->at, in_quotes(uplink->text) + " is no name of a device", device_name_rule);
+    }
+    if (paths.size() == most_paths) source.mistake(uplink->at, "more than 64 paths of one peer", "leave some out");
+    if (std::ranges::find(paths, uplink->text, &control::PathSettings::uplink) != paths.end()) {
+      source.mistake(uplink->at, "the path over " + in_quotes(uplink->text) + " is given twice", "keep one of them");
+    }
+    paths.push_back({uplink->text, path.boolean("enabled").value_or(true), read_priority(path)});
+  }
+  return paths;
 }
 
 control::Policy read_policy(const Section& section) {
@@ -161,8 +131,7 @@ control::Policy read_policy(const Section& section) {
   section.source().mistake(text->at, what, "use \"redundant\" or \"backup\"");
 }
 
-control::PeerSettings read_peer(Section& section, const crypto::PublicKey& own, const Resolver& resolver, Seen& seen,
-                                bool& holds_secret) {
+control::PeerSettings read_peer(Section& section, const crypto::PublicKey& own, Seen& seen, bool& holds_secret) {
   control::PeerSettings peer;
   peer.public_key = read_public_key(section, own, seen);
   peer.name = read_name(section, peer.public_key, seen);
@@ -178,26 +147,21 @@ control::PeerSettings read_peer(Section& section, const crypto::PublicKey& own, 
     }
   }
   peer.allowed_ips = read_allowed_ips(section, seen);
-  peer.endpoints = read_endpoints(section, resolver);
+  read_endpoints(section, peer);
   peer.policy = read_policy(section);
+  peer.paths = read_paths(section);
   return peer;
 }
 
 }  // namespace
 
 std::vector<control::PeerSettings> read_peers(Source& source, toml::table& document, const crypto::PublicKey& own,
-                                              const Resolver& resolver, bool& holds_secret) {
-  toml::node* node = document.get("peer");
-  if (node == nullptr) return {};
-  toml::array* rows = node->as_array();
-  if (rows == nullptr)
-    source.mistake(node->source().begin, "peer is no list of tables", "write [[peer]] in double brackets");
+                                              bool& holds_secret) {
   std::vector<control::PeerSettings> peers;
   Seen seen;
-  for (toml::node& row : *rows) {
-    if (!row.is_table()) source.mistake(row.source().begin, "this peer is no table", "begin each peer with [[peer]]");
-    Section section(source, *row.as_table(), "[[peer]]", peer_keys);
-    peers.push_back(read_peer(section, own, resolver, seen, holds_secret));
+  for (toml::table* row : tables_of(source, document, "peer", "[[peer]]")) {
+    Section section(source, *row, "[[peer]]", peer_keys);
+    peers.push_back(read_peer(section, own, seen, holds_secret));
   }
   return peers;
 }

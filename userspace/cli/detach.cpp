@@ -23,6 +23,19 @@ bool wait_for_end(const Host& host, const std::string& interface) {
   return false;
 }
 
+// A daemon that was killed may have left a kill switch.
+int clear_leftovers(Host& host, const std::string& interface) {
+  const auto lock = api::TunnelLock::try_acquire(host.runtime_directory, interface);
+  if (lock && *lock) {
+    const auto cleared = host.clear_leftovers(interface);
+    if (!cleared) return complain(host, failed, cleared.error().text);
+    for (const std::string& what : *cleared)
+      host.out << "removed " << what << '\n';
+    if (!cleared->empty()) return done;
+  }
+  return complain(host, failed, interface + " does not run: `centipede status` lists the tunnels that do");
+}
+
 int not_reached(Host& host, const std::string& interface, const Error& error) {
   if (api::not_running(error)) {
     return complain(host, failed, interface + " does not run: `centipede status` lists the tunnels that do");
@@ -49,7 +62,9 @@ int detach(Host& host, const DetachOptions& options) {
     }
   }
   if (!options.uplinks.empty()) return done;
-  if (const auto stopped = client.stop(); !stopped) return not_reached(host, options.interface, stopped.error());
+  const auto stopped = client.stop();
+  if (!stopped && api::not_running(stopped.error())) return clear_leftovers(host, options.interface);
+  if (!stopped) return not_reached(host, options.interface, stopped.error());
   if (wait_for_end(host, options.interface)) return done;
   return complain(host, failed, options.interface + " was told to stop and has not ended yet: see its log");
 }

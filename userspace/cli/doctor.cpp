@@ -50,7 +50,7 @@ struct ConfigFindings {
 
 ConfigFindings examine_config(const Host& host, const std::string& path) {
   ConfigFindings examined;
-  const auto loaded = load_config(path, host.resolver);
+  const auto loaded = load_config(path);
   if (!loaded) {
     examined.findings.push_back({Level::fail, "configuration", loaded.error().text, ""});
     return examined;

@@ -6,11 +6,11 @@
 #include <iosfwd>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "api/paths.h"
 #include "api/server.h"
 #include "base/result.h"
-#include "cli/config.h"
 #include "cli/service_manager.h"
 #include "dataplane/tunnel_control.h"
 
@@ -23,9 +23,10 @@ struct Host {
   std::function<Result<std::unique_ptr<RunningTunnel>>(TunnelConfig)> start_tunnel;
   // What is missing to run a tunnel ("CAP_NET_ADMIN"), or nothing.
   std::function<std::string()> missing_privilege;
+  // Takes away what a killed daemon of this tunnel left on the host; returns what that was. Only when none runs.
+  std::function<Result<std::vector<std::string>>(const std::string& tunnel)> clear_leftovers;
   // Keeps keys out of core files and swap, as far as the system allows.
   std::function<void()> protect_memory;
-  Resolver resolver = resolve_host;
   std::string config_directory = "/etc/centipede";
   std::string runtime_directory{api::default_runtime_directory};
   bool out_is_terminal = false;

@@ -8,17 +8,19 @@
 #include "cli/command_line.h"
 #include "cli/privilege.h"
 #include "dataplane/daemon.h"
+#include "dataplane/host_settings.h"
 
 namespace {
 
 using centipede::Result;
 
-// May read the API where there is such a group.
-constexpr const char* reading_group = "centipede";
-
 Result<std::unique_ptr<centipede::RunningTunnel>> start_daemon(centipede::TunnelConfig config) {
-  centipede::cli::join_group(reading_group);  // the daemon drops what that takes
+  centipede::cli::join_group(centipede::api::reading_group);  // the daemon drops what that takes
   return centipede::Daemon::start(std::move(config));
+}
+
+Result<std::vector<std::string>> clear_leftovers(const std::string& tunnel) {
+  return centipede::clear_host_settings(tunnel, std::string(centipede::default_state_directory));
 }
 
 }  // namespace
@@ -30,6 +32,7 @@ int main(int argc, char** argv) {
                             .err = std::cerr,
                             .start_tunnel = start_daemon,
                             .missing_privilege = centipede::cli::missing_tunnel_privilege,
+                            .clear_leftovers = clear_leftovers,
                             .protect_memory = centipede::cli::protect_process_memory};
   host.service_manager = centipede::cli::ServiceManager::from_environment();
   host.out_is_terminal = isatty(STDOUT_FILENO) == 1;

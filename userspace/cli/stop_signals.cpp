@@ -17,6 +17,7 @@ Result<std::unique_ptr<StopSignals>> StopSignals::install() {
   sigemptyset(&wanted);
   sigaddset(&wanted, SIGINT);
   sigaddset(&wanted, SIGTERM);
+  sigaddset(&wanted, SIGHUP);
   sigaddset(&wanted, SIGUSR2);
   FileDescriptor end(eventfd(0, EFD_CLOEXEC));
   FileDescriptor signals(signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK));
@@ -36,9 +37,10 @@ StopSignals::~StopSignals() {
   pthread_sigmask(SIG_SETMASK, &before_, nullptr);
 }
 
-void StopSignals::watch(RunningTunnel* tunnel) {
+void StopSignals::watch(RunningTunnel* tunnel, std::function<void()> hangup) {
   const std::scoped_lock lock(mutex_);
   tunnel_ = tunnel;
+  hangup_ = std::move(hangup);
   if (requested_) end_tunnel();
 }
 
@@ -64,6 +66,10 @@ void StopSignals::serve() {
     signalfd_siginfo arrived{};
     if (read(signals_.get(), &arrived, sizeof arrived) != sizeof arrived) continue;
     const std::scoped_lock lock(mutex_);
+    if (arrived.ssi_signo == SIGHUP) {
+      if (hangup_) hangup_();
+      continue;
+    }
     if (requested_) _exit(128 + static_cast<int>(arrived.ssi_signo));
     requested_ = true;
     handing_over_ = arrived.ssi_signo == SIGUSR2;

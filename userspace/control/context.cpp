@@ -1,5 +1,7 @@
 #include "control/context.h"
 
+#include <algorithm>
+
 namespace centipede::control {
 
 uint64_t Context::random() {
@@ -33,6 +35,7 @@ void Context::send(const Route& route, ConstBytes bytes) {
 }
 
 void Context::reserve_timestamp(uint64_t timestamp_ns, bool from_the_clock) {
+  newest_timestamp_ns = std::max(newest_timestamp_ns, timestamp_ns);
   const uint64_t reserve = from_the_clock ? 60'000'000'000 : 1'000'000'000;
   if (timestamp_ns + reserve / 2 <= timestamp_limit_ns) return;
   timestamp_limit_ns = timestamp_ns + reserve;

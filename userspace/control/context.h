@@ -22,7 +22,8 @@ struct Context {
   std::unordered_map<wire::SessionId, PeerId> sids{};
   std::vector<Action> actions{};
   ControlCounters counters{};
-  uint64_t timestamp_limit_ns = 0;  // reserved for us: no initiation has a greater timestamp
+  uint64_t timestamp_limit_ns = 0;   // reserved for us: no initiation has a greater timestamp
+  uint64_t newest_timestamp_ns = 0;  // of our initiations to anybody
 
   [[nodiscard]] uint64_t random();
   // Evenly spread over span * (1 - spread) .. span * (1 + spread).
@@ -38,7 +39,7 @@ struct Context {
 
   void count(crypto::HandshakeFailure failure);
   void send(const Route& route, ConstBytes bytes);
-  void report(Event::Level level, std::string text) { actions.emplace_back(Event{level, std::move(text)}); }
+  void report(Event event) { actions.emplace_back(std::move(event)); }
 };
 
 }  // namespace centipede::control

@@ -6,8 +6,15 @@
 
 #include "control/deadlines.h"
 #include "control/peer.h"
+#include "control/peer_rules.h"
 
 namespace centipede::control {
+namespace {
+
+// Former peers whose newest timestamp is kept: the state file has room for these beside all others.
+constexpr size_t max_former_peers = 65'536;
+
+}  // namespace
 
 class Controller::Impl {
  public:
@@ -19,8 +26,18 @@ class Controller::Impl {
     context_.actions.emplace_back(ShieldChanged{});
   }
 
+  [[nodiscard]] Result<void> check_peers(const std::vector<PeerSettings>& peers) const;
+  Result<std::vector<PeerChange>> set_peers(std::vector<PeerSettings> peers, Now now);
+  [[nodiscard]] std::vector<PeerSettings> peers() const;
   Result<PeerId> add_peer(PeerSettings settings, Now now);
   bool remove_peer(PeerId id, Now now);
+  [[nodiscard]] std::optional<PeerId> find_peer(std::string_view name_or_key) const;
+  [[nodiscard]] std::string peer_name(PeerId id) const { return find(id) ? find(id)->settings().name : std::string(); }
+  [[nodiscard]] std::vector<UnresolvedPeer> unresolved() const;
+  void set_resolved(PeerId id, std::vector<Endpoint> endpoints, Now now);
+  void set_last_addresses(const crypto::PublicKey& peer, std::vector<Endpoint> endpoints, Now now);
+  std::vector<PathProbe> probe(PeerId id, Now now);
+  void answers(PeerId id, std::vector<PathProbe>& probes) const;
   void set_uplink(Uplink uplink, Now now);
   void remove_uplink(UplinkId id, Now now);
   void on_datagram(const Route& at, ConstBytes datagram, Now now);
@@ -40,7 +57,10 @@ class Controller::Impl {
   [[nodiscard]] const ControlCounters& counters() const { return context_.counters; }
 
  private:
-  [[nodiscard]] Peer* peer_of(wire::SessionId sid);
+  [[nodiscard]] Peer* find(PeerId id) const { return id < peers_.size() ? peers_[id].get() : nullptr; }
+  PeerId create(PeerSettings settings, Now now);
+  void dismiss(PeerId id, Now now);
+  void route_anew();
   void on_initiation(const Route& at, ConstBytes datagram, Now now);
   [[nodiscard]] bool passes_gate(const Route& at, ConstBytes initiation, Instant now);
   void on_response(ConstBytes datagram, Now now);
@@ -56,6 +76,7 @@ class Controller::Impl {
   Context context_;
   Gate gate_;
   std::vector<std::unique_ptr<Peer>> peers_;  // by PeerId; null: removed
+  std::vector<PeerId> order_;                 // of those that are there, as they were given
   std::map<crypto::PublicKeyBytes, PeerId> by_key_;
   std::shared_ptr<AllowedIps> routes_ = std::make_shared<AllowedIps>();
   bool routes_published_ = false;
@@ -65,11 +86,84 @@ class Controller::Impl {
   // What the workers were given last; only what changed is made anew.
   bool forwarding_changed_ = false;
   std::set<PeerId> stale_;
+  std::set<PeerId> unresolved_;
   PeerTable published_;
 };
 
+Result<void> Controller::Impl::check_peers(const std::vector<PeerSettings>& peers) const {
+  if (closed_) return fail("the tunnel is closed");
+  if (auto sound = control::check_peers(peers, settings_.identity.public_key()); !sound) return sound;
+  for (const PeerSettings& peer : peers) {
+    if (peer.preshared_key_file.empty() || peer.preshared_key || context_.key_files == nullptr) continue;
+    const auto known = by_key_.find(peer.public_key.bytes());
+    if (known != by_key_.end() && peers_[known->second]->settings().preshared_key_file == peer.preshared_key_file)
+      continue;
+    if (!context_.key_files->read(peer.preshared_key_file)) {
+      return fail("peer " + display_name(peer) + ": " + peer.preshared_key_file +
+                      " holds no readable key: it must be 44 characters of base64, as `centipede genpsk` prints them",
+                  EINVAL);
+    }
+  }
+  return {};
+}
+
+Result<std::vector<PeerChange>> Controller::Impl::set_peers(std::vector<PeerSettings> peers, Now now) {
+  using What = PeerChange::What;
+  if (auto sound = check_peers(peers); !sound) return std::unexpected(sound.error());
+  std::vector<PeerChange> changes;
+  std::set<crypto::PublicKey> wanted;
+  for (const PeerSettings& peer : peers)
+    wanted.insert(peer.public_key);
+  bool networks_changed = false;
+  for (const PeerId id : std::exchange(order_, {})) {
+    const PeerSettings& known = peers_[id]->settings();
+    if (wanted.contains(known.public_key)) continue;
+    changes.push_back({What::removed, known.name});
+    networks_changed = true;
+    dismiss(id, now);
+  }
+  for (PeerSettings& peer : peers) {
+    if (peer.name.empty()) peer.name = display_name(peer);
+    const auto found = by_key_.find(peer.public_key.bytes());
+    if (found == by_key_.end()) {
+      changes.push_back({What::added, peer.name});
+      networks_changed = true;
+      order_.push_back(create(std::move(peer), now));
+      continue;
+    }
+    const PeerId id = found->second;
+    order_.push_back(id);
+    const PeerSettings& known = peers_[id]->settings();
+    if (same_settings(known, peer)) continue;
+    changes.push_back({What::changed, peer.name});
+    networks_changed |= known.allowed_ips != peer.allowed_ips;
+    peers_[id]->update(std::move(peer), now);
+    settle(id);
+  }
+  if (networks_changed) route_anew();
+  return changes;
+}
+
+void Controller::Impl::route_anew() {
+  routes_ = std::make_shared<AllowedIps>();
+  routes_published_ = false;
+  forwarding_changed_ = true;
+  for (const PeerId id : order_) {
+    for (const Prefix& network : peers_[id]->settings().allowed_ips)
+      (void)routes_->insert(network, id);
+  }
+}
+
+std::vector<PeerSettings> Controller::Impl::peers() const {
+  std::vector<PeerSettings> settings;
+  settings.reserve(order_.size());
+  for (const PeerId id : order_)
+    settings.push_back(peers_[id]->settings());
+  return settings;
+}
+
 Result<PeerId> Controller::Impl::add_peer(PeerSettings settings, Now now) {
-  const std::string who = "adding peer " + (settings.name.empty() ? settings.public_key.base64() : settings.name);
+  const std::string who = "adding peer " + display_name(settings);
   if (closed_) return fail(who + ": the tunnel is closed");
   if (settings.public_key == crypto::PublicKey{}) return fail(who + ": it has no public key");
   if (settings.public_key == settings_.identity.public_key()) return fail(who + ": the public key is our own");
@@ -80,24 +174,86 @@ Result<PeerId> Controller::Impl::add_peer(PeerSettings settings, Now now) {
     routes().remove(id);
     return fail(who + ": another peer has the network " + network.text());
   }
-  if (settings.name.empty()) settings.name = settings.public_key.base64();
+  settings.name = display_name(settings);
+  order_.push_back(id);
+  return create(std::move(settings), now);
+}
+
+PeerId Controller::Impl::create(PeerSettings settings, Now now) {
+  const auto id = static_cast<PeerId>(peers_.size());
+  const auto accepted = settings_.accepted_timestamps_ns.extract(settings.public_key);
   by_key_[settings.public_key.bytes()] = id;
-  peers_.push_back(std::make_unique<Peer>(id, std::move(settings), context_, now));
+  peers_.push_back(
+      std::make_unique<Peer>(id, std::move(settings), accepted.empty() ? 0 : accepted.mapped(), context_, now));
   peers_[id]->on_added(now);
   settle(id);
   return id;
 }
 
 bool Controller::Impl::remove_peer(PeerId id, Now now) {
-  if (id >= peers_.size() || peers_[id] == nullptr) return false;
-  peers_[id]->say_goodbye(now.monotonic);
-  by_key_.erase(peers_[id]->settings().public_key.bytes());
-  peers_[id].reset();
+  if (find(id) == nullptr) return false;
+  dismiss(id, now);
+  std::erase(order_, id);
   routes().remove(id);
+  return true;
+}
+
+// What it has called us with stays stale, for when it is added again.
+void Controller::Impl::dismiss(PeerId id, Now now) {
+  Peer& peer = *peers_[id];
+  peer.say_goodbye(now.monotonic);
+  by_key_.erase(peer.settings().public_key.bytes());
+  auto& former = settings_.accepted_timestamps_ns;
+  if (peer.accepted_timestamp_ns() != 0) {
+    former[peer.settings().public_key] = peer.accepted_timestamp_ns();
+    if (former.size() > max_former_peers)
+      former.erase(std::ranges::min_element(former, {}, [](const auto& one) { return one.second; }));
+    context_.actions.emplace_back(TimestampsChanged{});
+  }
+  peers_[id].reset();
   deadlines_.set(id, never);
+  unresolved_.erase(id);
   stale_.insert(id);
   forwarding_changed_ = true;
-  return true;
+}
+
+std::optional<PeerId> Controller::Impl::find_peer(std::string_view name_or_key) const {
+  if (const auto key = crypto::PublicKey::from_base64(name_or_key)) {
+    const auto known = by_key_.find(key->bytes());
+    if (known != by_key_.end()) return known->second;
+  }
+  const auto named =
+      std::ranges::find(order_, name_or_key, [&](PeerId id) { return std::string_view(peers_[id]->settings().name); });
+  return named == order_.end() ? std::nullopt : std::optional(*named);
+}
+
+std::vector<UnresolvedPeer> Controller::Impl::unresolved() const {
+  std::vector<UnresolvedPeer> peers;
+  for (const PeerId id : unresolved_)
+    peers.push_back({id, peers_[id]->settings().host_endpoints});
+  return peers;
+}
+
+void Controller::Impl::set_resolved(PeerId id, std::vector<Endpoint> endpoints, Now now) {
+  if (closed_ || find(id) == nullptr) return;
+  peers_[id]->set_resolved(std::move(endpoints), now);
+  settle(id);
+}
+
+void Controller::Impl::set_last_addresses(const crypto::PublicKey& peer, std::vector<Endpoint> endpoints, Now now) {
+  const auto known = by_key_.find(peer.bytes());
+  if (known == by_key_.end()) return;
+  peers_[known->second]->set_last_addresses(std::move(endpoints), now);
+  settle(known->second);
+}
+
+std::vector<PathProbe> Controller::Impl::probe(PeerId id, Now now) {
+  if (closed_ || find(id) == nullptr) return {};
+  return peers_[id]->probe(now.monotonic);
+}
+
+void Controller::Impl::answers(PeerId id, std::vector<PathProbe>& probes) const {
+  if (const Peer* peer = find(id)) peer->answers(probes);
 }
 
 void Controller::Impl::set_uplink(Uplink uplink, Now now) {
@@ -122,8 +278,7 @@ void Controller::Impl::remove_uplink(UplinkId id, Now now) {
 
 void Controller::Impl::uplinks_changed(bool gained, Now now) {
   if (closed_) return;
-  for (PeerId id = 0; id < peers_.size(); ++id) {
-    if (peers_[id] == nullptr) continue;
+  for (const PeerId id : order_) {
     peers_[id]->on_uplinks_changed(gained, now);
     settle(id);
   }
@@ -234,16 +389,20 @@ void Controller::Impl::on_timer(Now now) {
 }
 
 void Controller::Impl::close(Now now) {
-  for (PeerId id = 0; id < peers_.size(); ++id) {
-    if (peers_[id] == nullptr) continue;
+  for (const PeerId id : order_) {
     peers_[id]->say_goodbye(now.monotonic);
     settle(id);
   }
+  unresolved_.clear();
   closed_ = true;
 }
 
 void Controller::Impl::settle(PeerId id) {
   deadlines_.set(id, peers_[id]->next_deadline());
+  if (peers_[id]->wants_resolving())
+    unresolved_.insert(id);
+  else
+    unresolved_.erase(id);
   if (!peers_[id]->take_changed()) return;
   stale_.insert(id);
   forwarding_changed_ = true;
@@ -269,30 +428,62 @@ AllowedIps& Controller::Impl::routes() {
 
 std::vector<ReceiveSession> Controller::Impl::sessions() const {
   std::vector<ReceiveSession> sessions;
-  for (const auto& peer : peers_)
-    if (peer != nullptr) peer->append_sessions(sessions);
+  for (const PeerId id : order_)
+    peers_[id]->append_sessions(sessions);
   return sessions;
 }
 
 Timestamps Controller::Impl::timestamps() const {
   Timestamps kept{.sent_limit_ns = sent_limit_ns()};
-  for (const auto& peer : peers_) {
-    if (peer != nullptr && peer->accepted_timestamp_ns() != 0)
-      kept.accepted.emplace_back(peer->settings().public_key, peer->accepted_timestamp_ns());
+  const auto& former = settings_.accepted_timestamps_ns;
+  kept.accepted.assign(former.begin(), former.end());
+  for (const PeerId id : order_) {
+    if (const uint64_t accepted_ns = peers_[id]->accepted_timestamp_ns(); accepted_ns != 0)
+      kept.accepted.emplace_back(peers_[id]->settings().public_key, accepted_ns);
   }
   return kept;
 }
 
 std::vector<PeerStatus> Controller::Impl::status(Now now) const {
   std::vector<PeerStatus> rows;
-  for (const auto& peer : peers_)
-    if (peer != nullptr) rows.push_back(peer->status(now.monotonic));
+  for (const PeerId id : order_)
+    rows.push_back(peers_[id]->status(now.monotonic));
   return rows;
 }
 
 Controller::Controller(Settings settings, Randomness& randomness, PresharedKeySource* key_files)
     : impl_(std::make_unique<Impl>(std::move(settings), randomness, key_files)) {}
 Controller::~Controller() = default;
+Result<void> Controller::check_peers(const std::vector<PeerSettings>& peers) const {
+  return impl_->check_peers(peers);
+}
+Result<std::vector<PeerChange>> Controller::set_peers(std::vector<PeerSettings> peers, Now now) {
+  return impl_->set_peers(std::move(peers), now);
+}
+std::vector<PeerSettings> Controller::peers() const {
+  return impl_->peers();
+}
+std::optional<PeerId> Controller::find_peer(std::string_view name_or_key) const {
+  return impl_->find_peer(name_or_key);
+}
+std::string Controller::peer_name(PeerId peer) const {
+  return impl_->peer_name(peer);
+}
+std::vector<UnresolvedPeer> Controller::unresolved() const {
+  return impl_->unresolved();
+}
+void Controller::set_resolved(PeerId peer, std::vector<Endpoint> endpoints, Now now) {
+  impl_->set_resolved(peer, std::move(endpoints), now);
+}
+void Controller::set_last_addresses(const crypto::PublicKey& peer, std::vector<Endpoint> endpoints, Now now) {
+  impl_->set_last_addresses(peer, std::move(endpoints), now);
+}
+std::vector<PathProbe> Controller::probe(PeerId peer, Now now) {
+  return impl_->probe(peer, now);
+}
+void Controller::answers(PeerId peer, std::vector<PathProbe>& probes) const {
+  impl_->answers(peer, probes);
+}
 Result<PeerId> Controller::add_peer(PeerSettings peer, Now now) {
   return impl_->add_peer(std::move(peer), now);
 }

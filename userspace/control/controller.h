@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -72,16 +73,41 @@ struct TimestampsChanged {};  // ask timestamps() and keep them over a restart; 
                               // that can be had
 struct Event {                // one line for the log, no secrets in it
   enum class Level : uint8_t { debug, info, warning } level = Level::info;
+  const char* kind = "";  // what it is about, for programs: "path", "session", "handshake", "peer"
+  std::string peer;       // its name
+  std::string uplink;     // of the path; empty: about none
   std::string text;
 };
 using Action = std::variant<SendDatagram, SessionAdded, SessionRemoved, ForwardingChanged, CallStarted, CallEnded,
                             ShieldChanged, TimestampsChanged, Event>;
 
 // What must outlive the process, so that neither a replay is believed nor a clock set back locks us out: given back in
-// Settings::timestamp_floor_ns and PeerSettings::accepted_timestamp_ns.
+// Settings::timestamp_floor_ns and Settings::accepted_timestamps_ns.
 struct Timestamps {
   uint64_t sent_limit_ns = 0;  // no initiation has had a greater one; a minute ahead, so that it seldom changes
-  std::vector<std::pair<crypto::PublicKey, uint64_t>> accepted{};
+  std::vector<std::pair<crypto::PublicKey, uint64_t>> accepted{};  // also of peers that have been removed
+};
+
+// What set_peers() has done, by the peer's name.
+struct PeerChange {
+  enum class What : uint8_t { added, changed, removed } what = What::added;
+  std::string peer;
+};
+
+// A peer whose names are to be resolved.
+struct UnresolvedPeer {
+  PeerId peer = 0;
+  std::vector<HostEndpoint> hosts;
+};
+
+// A heartbeat that asked for an answer at once, on one path.
+struct PathProbe {
+  uint16_t path = 0;
+  std::string uplink;
+  Route route;
+  bool sending = false;           // data goes there now
+  uint32_t number = 0;            // of the heartbeat; 0: none could be sent
+  std::optional<Duration> rtt{};  // of this very heartbeat
 };
 
 class Controller {
@@ -92,9 +118,35 @@ class Controller {
   Controller(const Controller&) = delete;
   Controller& operator=(const Controller&) = delete;
 
-  // Fails on a public key that is our own or already known, and on a network that another peer has.
+  // Whether these can be all the peers there are: EINVAL, or EEXIST for what two of them have.
+  [[nodiscard]] Result<void> check_peers(const std::vector<PeerSettings>& peers) const;
+  // Makes these all the peers there are, or fails like check_peers() and changes nothing. Peers are told apart by their
+  // public keys: one that is there before and after keeps its sessions and the paths that were validated. A new
+  // preshared key counts from the next handshake.
+  Result<std::vector<PeerChange>> set_peers(std::vector<PeerSettings> peers, Now now);
+  // Their settings, in the order in which they were given last.
+  [[nodiscard]] std::vector<PeerSettings> peers() const;
+  // One more; one less (false: there is no such peer).
   Result<PeerId> add_peer(PeerSettings peer, Now now);
   bool remove_peer(PeerId peer, Now now);
+  // By name or public key.
+  [[nodiscard]] std::optional<PeerId> find_peer(std::string_view name_or_key) const;
+  // Empty: there is no such peer.
+  [[nodiscard]] std::string peer_name(PeerId peer) const;
+
+  // The peers with host endpoints that have not been resolved since they were set, or with no path up: whose names are
+  // worth a look. Costs nothing when there are none.
+  [[nodiscard]] std::vector<UnresolvedPeer> unresolved() const;
+  // What the names of a peer stand for now, instead of what they stood for before; not to be called when the names
+  // could not be resolved. A path to an earlier address is kept as long as it is up. Nothing, when the peer is gone.
+  void set_resolved(PeerId peer, std::vector<Endpoint> endpoints, Now now);
+
+  // Where the peer was reached before this process began, to be called there until a path is up.
+  void set_last_addresses(const crypto::PublicKey& peer, std::vector<Endpoint> endpoints, Now now);
+
+  // A probe on every path of the peer; none: there is no such peer. answers() fills in what has come back since.
+  std::vector<PathProbe> probe(PeerId peer, Now now);
+  void answers(PeerId peer, std::vector<PathProbe>& probes) const;
 
   // An uplink appeared, or its addresses or usability changed.
   void set_uplink(Uplink uplink, Now now);

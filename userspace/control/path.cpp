@@ -41,6 +41,7 @@ void Path::restart(uint64_t token, Instant now, bool forget_validation) {
   enter(PathState::probing, now);
   token_ = token;
   if (forget_validation) was_validated_ = false;
+  transit_ = {};
   next_heartbeat_ = now;
   probe_interval_ = Duration::zero();
 }
@@ -67,7 +68,8 @@ wire::Heartbeat Path::next_heartbeat(Instant now, bool backup) {
     heartbeat.echoed_number = peer_number_;
     heartbeat.echo_delay_us = clamp_microseconds(now - peer_number_at_);
   }
-  if (!is_up()) heartbeat.flags |= wire::Heartbeat::flag_want_echo;
+  const bool probes = !probes_.empty() && probes_.back().number == heartbeat.number;
+  if (!is_up() || probes) heartbeat.flags |= wire::Heartbeat::flag_want_echo;
   if (backup) heartbeat.flags |= wire::Heartbeat::flag_backup;
   heartbeat.token = token_;
   heartbeat.token_echo = peer_token_;
@@ -77,6 +79,17 @@ wire::Heartbeat Path::next_heartbeat(Instant now, bool backup) {
                                counters_->dropped_early.load(std::memory_order_relaxed);
   heartbeat.heartbeats_received = heartbeats_received_;
   return heartbeat;
+}
+
+uint32_t Path::probe() {
+  if (probes_.size() == remembered_probes) probes_.erase(probes_.begin());
+  probes_.push_back({.number = next_number_, .round_trip = std::nullopt});
+  return next_number_;
+}
+
+std::optional<Duration> Path::round_trip_of(uint32_t number) const {
+  const auto probe = std::ranges::find(probes_, number, &Probe::number);
+  return probe == probes_.end() ? std::nullopt : probe->round_trip;
 }
 
 void Path::schedule_heartbeat(Instant now, const Pace& pace, Duration jittered_interval) {
@@ -128,6 +141,9 @@ Path::Arrival Path::on_heartbeat(const wire::Heartbeat& heartbeat, size_t datagr
   peer_token_ = heartbeat.token;
 
   const auto trip = round_trip(heartbeat, now);
+  const auto probe = std::ranges::find(probes_, heartbeat.echoed_number, &Probe::number);
+  if (trip && probe != probes_.end() && !probe->round_trip) probe->round_trip = trip;
+  transit_.add(heartbeat.send_time_us, as_microseconds(now));
   arrival.echo = trip && take_echo(heartbeat, *trip, now, pace);
   if (!is_up() && trip && heartbeat.token_echo == token_) {
     arrival.validated = true;

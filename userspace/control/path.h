@@ -21,11 +21,13 @@
 #include <array>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "control/controller.h"
 #include "control/loss.h"
 #include "control/rtt.h"
 #include "control/token_bucket.h"
+#include "control/transit.h"
 #include "wire/frame.h"
 
 namespace centipede::control {
@@ -38,6 +40,13 @@ struct Pace {
   unsigned down_after;
 };
 
+// What the user wants of a path.
+struct PathPreference {
+  bool enabled = true;  // false: heartbeats, but no data of ours
+  bool metered = false;
+  uint32_t priority = 0;  // lower is preferred by policy backup
+};
+
 class Path {
  public:
   Path(uint16_t id, const Route& route, bool configured, unsigned workers, uint64_t token, Instant now);
@@ -46,6 +55,8 @@ class Path {
   [[nodiscard]] const Route& route() const { return route_; }
   [[nodiscard]] bool configured() const { return configured_; }
   void set_configured(bool configured) { configured_ = configured; }
+  [[nodiscard]] const PathPreference& preference() const { return preference_; }
+  void set_preference(const PathPreference& preference) { preference_ = preference; }
   [[nodiscard]] PathState state() const { return state_; }
   [[nodiscard]] bool is_up() const { return state_ == PathState::active || state_ == PathState::degraded; }
   // Has been active at some time, so that the peer is known to have been there.
@@ -58,6 +69,7 @@ class Path {
   [[nodiscard]] std::optional<Instant> heard_at() const { return heard_at_; }
   [[nodiscard]] Instant last_echo_at() const { return last_echo_at_; }
   [[nodiscard]] const RttEstimator& rtt() const { return rtt_; }
+  [[nodiscard]] const Transit& transit() const { return transit_; }
   [[nodiscard]] std::optional<double> loss_in() const { return loss_in_.rate(); }
   [[nodiscard]] std::optional<double> loss_out() const { return loss_out_.rate(); }
   [[nodiscard]] const std::shared_ptr<PathCounters>& counters() const { return counters_; }
@@ -73,6 +85,11 @@ class Path {
   // Sending. may_send() before every datagram to this path that is not data.
   [[nodiscard]] bool may_send(size_t bytes) const;
   [[nodiscard]] wire::Heartbeat next_heartbeat(Instant now, bool backup);
+  // The one that next_heartbeat() makes next asks for an answer at once, and round_trip_of() will tell of it. Returns
+  // its number.
+  uint32_t probe();
+  // Of a probe's number, once it has been answered; the last few probes are remembered.
+  [[nodiscard]] std::optional<Duration> round_trip_of(uint32_t number) const;
   void on_sent(size_t bytes) { sent_bytes_ += bytes; }
   [[nodiscard]] bool heartbeat_due(Instant now) const { return now >= next_heartbeat_; }
   void schedule_heartbeat(Instant now, const Pace& pace, Duration jittered_interval);
@@ -100,10 +117,16 @@ class Path {
   [[nodiscard]] bool take_echo(const wire::Heartbeat& heartbeat, Duration trip, Instant now, const Pace& pace);
 
   static constexpr size_t remembered_numbers = 64;
+  static constexpr size_t remembered_probes = 8;
+  struct Probe {
+    uint32_t number = 0;
+    std::optional<Duration> round_trip;
+  };
 
   uint16_t id_;
   Route route_;
   bool configured_;
+  PathPreference preference_;
   PathState state_ = PathState::probing;
   bool was_validated_ = false;
   Instant created_at_;
@@ -119,6 +142,7 @@ class Path {
   Instant echo_due_from_;  // patience counts from here
   Instant next_heartbeat_;
   Duration probe_interval_{};
+  std::vector<Probe> probes_;  // oldest first
 
   std::optional<Instant> heard_at_;
   uint16_t peer_path_id_ = 0;
@@ -130,6 +154,7 @@ class Path {
   TokenBucket answers_{milliseconds(100), 4};
 
   RttEstimator rtt_;
+  Transit transit_;
   InboundLoss loss_in_;
   OutboundLoss loss_out_;
 };

@@ -9,26 +9,22 @@ namespace {
 constexpr Duration proving_time = seconds(2);
 constexpr Duration rtt_noise = milliseconds(5);
 
-using Uplinks = std::map<UplinkId, Uplink>;
-
-std::pair<bool, uint32_t> cost(const Path& path, const Uplinks& uplinks) {
-  const auto uplink = uplinks.find(path.route().uplink);
-  if (uplink == uplinks.end()) return {true, UINT32_MAX};
-  return {uplink->second.metered, uplink->second.priority};
+std::pair<bool, uint32_t> cost(const Path& path) {
+  return {path.preference().metered, path.preference().priority};
 }
 
 Duration rtt_of(const Path& path) {
   return path.rtt().smoothed().value_or(Duration::max());
 }
 
-bool better(const Path& a, const Path& b, const Uplinks& uplinks) {
-  return std::tuple(cost(a, uplinks), rtt_of(a), a.id()) < std::tuple(cost(b, uplinks), rtt_of(b), b.id());
+bool better(const Path& a, const Path& b) {
+  return std::tuple(cost(a), rtt_of(a), a.id()) < std::tuple(cost(b), rtt_of(b), b.id());
 }
 
 // Better by so much that moving is worth it: RTT counts only when it is lower by a fifth and by more than noise.
-bool clearly_better(const Path& a, const Path& b, const Uplinks& uplinks) {
-  const auto cost_a = cost(a, uplinks);
-  const auto cost_b = cost(b, uplinks);
+bool clearly_better(const Path& a, const Path& b) {
+  const auto cost_a = cost(a);
+  const auto cost_b = cost(b);
   if (cost_a != cost_b) return cost_a < cost_b;
   const Duration rtt_a = rtt_of(a);
   const Duration rtt_b = rtt_of(b);
@@ -37,21 +33,22 @@ bool clearly_better(const Path& a, const Path& b, const Uplinks& uplinks) {
 
 }  // namespace
 
-const Path* PathChoice::pick_single(const Paths& paths, const Uplinks& uplinks, Instant now) {
+const Path* PathChoice::pick_single(const Paths& paths, Instant now) {
   next_change_ = never;
   const Path* in_use = nullptr;
   const Path* best_active = nullptr;
   const Path* best_degraded = nullptr;
   for (const auto& path : paths) {
-    if (chosen_.size() == 1 && path->id() == chosen_[0] && path->is_up()) in_use = path.get();
-    if (!path->is_up()) continue;
+    if (!path->is_up() || !path->preference().enabled) continue;
+    if (chosen_.size() == 1 && path->id() == chosen_[0]) in_use = path.get();
     const Path*& best = path->state() == PathState::active ? best_active : best_degraded;
-    if (best == nullptr || better(*path, *best, uplinks)) best = path.get();
+    if (best == nullptr || better(*path, *best)) best = path.get();
   }
   if (in_use != nullptr && in_use->state() == PathState::active) {
     const Path* proven = in_use;
     for (const auto& path : paths) {
-      if (path->state() != PathState::active || !clearly_better(*path, *proven, uplinks)) continue;
+      if (path->state() != PathState::active || !path->preference().enabled || !clearly_better(*path, *proven))
+        continue;
       const Instant proven_at = path->state_since() + proving_time;
       if (now >= proven_at)
         proven = path.get();
@@ -64,18 +61,18 @@ const Path* PathChoice::pick_single(const Paths& paths, const Uplinks& uplinks, 
   return in_use != nullptr ? in_use : best_degraded;
 }
 
-bool PathChoice::update(Policy policy, const Paths& paths, const Uplinks& uplinks, Instant now) {
+bool PathChoice::update(Policy policy, const Paths& paths, Instant now) {
   std::vector<uint16_t> next;
   next_change_ = never;
   if (policy == Policy::backup) {
-    if (const Path* path = pick_single(paths, uplinks, now)) next.push_back(path->id());
+    if (const Path* path = pick_single(paths, now)) next.push_back(path->id());
   } else {
     for (const auto& path : paths)
-      if (path->is_up()) next.push_back(path->id());
+      if (path->is_up() && path->preference().enabled) next.push_back(path->id());
   }
   if (next.empty()) {
     for (const auto& path : paths)
-      if (path->was_validated()) next.push_back(path->id());
+      if (path->was_validated() && path->preference().enabled) next.push_back(path->id());
   }
   if (next == chosen_) return false;
   chosen_ = std::move(next);

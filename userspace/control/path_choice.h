@@ -4,16 +4,15 @@
 //   redundant  every active path, and the degraded ones too: a copy costs little and any one honest link may be the
 //   only
 //              one left.
-//   backup     one path: the best active one by (not metered, uplink priority, RTT). The one in use stays unless
+//   backup     one path: the best active one by (not metered, priority, RTT). The one in use stays unless
 //   another is
 //              better by more than noise and has been active for 2 s; when the one in use degrades, the best active
 //              one takes over at once.
 //   Both: when nothing is active or degraded, all that were ever validated, so that data still has a chance; never a
-//   path that has not been validated.
+//   path that has not been validated, and never one that the user disabled.
 // Threading: one thread.
 #pragma once
 
-#include <map>
 #include <memory>
 #include <vector>
 
@@ -26,7 +25,7 @@ class PathChoice {
   using Paths = std::vector<std::unique_ptr<Path>>;
 
   // Sets chosen(); true when it changed.
-  bool update(Policy policy, const Paths& paths, const std::map<UplinkId, Uplink>& uplinks, Instant now);
+  bool update(Policy policy, const Paths& paths, Instant now);
   // Ids, in the order of the paths.
   [[nodiscard]] const std::vector<uint16_t>& chosen() const { return chosen_; }
   [[nodiscard]] bool contains(const Path& path) const;
@@ -34,7 +33,7 @@ class PathChoice {
   [[nodiscard]] Instant next_change() const { return next_change_; }
 
  private:
-  [[nodiscard]] const Path* pick_single(const Paths& paths, const std::map<UplinkId, Uplink>& uplinks, Instant now);
+  [[nodiscard]] const Path* pick_single(const Paths& paths, Instant now);
 
   std::vector<uint16_t> chosen_;
   Instant next_change_ = never;

@@ -45,11 +45,13 @@ Instant last_sign_of(const Path& path) {
 
 }  // namespace
 
+std::string uplink_name(const Context& context, UplinkId uplink) {
+  const auto found = context.uplinks.find(uplink);
+  return found == context.uplinks.end() ? "uplink " + std::to_string(uplink) : found->second.name;
+}
+
 std::string describe(const Context& context, const Route& route) {
-  const auto uplink = context.uplinks.find(route.uplink);
-  const std::string name =
-      uplink == context.uplinks.end() ? "uplink " + std::to_string(route.uplink) : uplink->second.name;
-  return name + " " + route.local.text() + " → " + route.remote.text();
+  return uplink_name(context, route.uplink) + " " + route.local.text() + " → " + route.remote.text();
 }
 
 bool PathTable::starts_here(const Context& context, const Route& route) {
@@ -69,7 +71,8 @@ PathTable::Change PathTable::drop_if(const Context& context, const char* why, Co
   Change change;
   std::erase_if(paths_, [&](const std::unique_ptr<Path>& path) {
     if (!condition(*path)) return false;
-    change.lines.push_back("path " + describe(context, path->route()) + ": " + why);
+    change.lines.push_back(
+        {uplink_name(context, path->route().uplink), "path " + describe(context, path->route()) + ": " + why});
     return true;
   });
   return change;
@@ -91,6 +94,10 @@ PathTable::Change PathTable::refresh(Context& context, const std::vector<Endpoin
   remember_lost(context);
   Change change =
       drop_if(context, "gone with its address", [&](const Path& path) { return !starts_here(context, path.route()); });
+  for (const auto& path : paths_) {
+    const bool gone = std::ranges::find(endpoints, path->route().remote) == endpoints.end();
+    if (path->configured() && gone) path->set_configured(false);
+  }
   for (const Route& route : candidates(context.uplinks, endpoints)) {
     if (Path* known = find(route)) {
       known->set_configured(true);

@@ -29,11 +29,16 @@ class PathTable {
   [[nodiscard]] static bool starts_here(const Context& context, const Route& route);
 
   struct Change {
-    std::vector<std::string> lines;  // for the log
+    struct Line {
+      std::string uplink;
+      std::string text;
+    };
+    std::vector<Line> lines;  // for the log
     bool added = false;
     [[nodiscard]] bool any() const { return added || !lines.empty(); }
   };
-  // Makes the candidates those of the uplinks as they are now.
+  // Makes the candidates those of the uplinks and endpoints as they are now. A path to an endpoint that is gone is from
+  // now on as one that was learned.
   [[nodiscard]] Change refresh(Context& context, const std::vector<Endpoint>& endpoints, Instant now);
   // peer_path_id: which of its paths the peer says it is. Null when a limit forbids it.
   [[nodiscard]] Path* learn(Context& context, const Route& route, uint16_t peer_path_id, Instant now);
@@ -75,6 +80,7 @@ class PathTable {
   std::vector<Learning> learning_;  // oldest first, at most max_paths
 };
 
+[[nodiscard]] std::string uplink_name(const Context& context, UplinkId uplink);
 // "eth0 10.1.0.1 → 10.1.0.2:5820"
 [[nodiscard]] std::string describe(const Context& context, const Route& route);
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "control/peer_rules.h"
+
 namespace centipede::control {
 namespace {
 
@@ -9,26 +11,77 @@ constexpr unsigned calls_a_warning = 5;
 
 }  // namespace
 
-Peer::Peer(PeerId id, PeerSettings settings, Context& context, Now now)
+Peer::Peer(PeerId id, PeerSettings settings, uint64_t accepted_ns, Context& context, Now now)
     : id_(id),
       settings_(std::move(settings)),
       context_(context),
       lower_key_(context.settings.identity.public_key() < settings_.public_key),
       preshared_key_(settings_.preshared_key ? settings_.preshared_key->clone() : crypto::SecretKey{}),
       sessions_(context.settings.timing),
-      call_(context.settings.timing, context.settings.timestamp_floor_ns, now.monotonic),
-      answers_(settings_.accepted_timestamp_ns),
+      // It may have been a peer before, called when the clock was ahead.
+      call_(context.settings.timing, std::max(context.settings.timestamp_floor_ns, context.newest_timestamp_ns),
+            now.monotonic),
+      answers_(accepted_ns),
       peer_keys_(crypto::receiver_keys(settings_.public_key)),
       last_contact_(now.monotonic),
       alive_at_(now.monotonic) {}
 
 void Peer::on_added(Now now) {
-  (void)paths_.refresh(context_, settings_.endpoints, now.monotonic);
+  endpoints_changed(now.monotonic);
   run(now);
 }
 
+void Peer::update(PeerSettings settings, Now now) {
+  const bool new_hosts = settings.host_endpoints != settings_.host_endpoints;
+  const bool new_file = settings.preshared_key_file != settings_.preshared_key_file;
+  const bool new_key = new_file || !same_preshared_key(settings, settings_);
+  settings_ = std::move(settings);
+  if (new_key) preshared_key_ = settings_.preshared_key ? settings_.preshared_key->clone() : crypto::SecretKey{};
+  if (new_file) (void)preshared_key();  // it can be read now; later it may be away for a while
+  if (new_hosts) hosts_resolved_ = false;
+  if (settings_.host_endpoints.empty()) resolved_.clear();
+  changed_ = true;
+  endpoints_changed(now.monotonic);
+  run(now);
+}
+
+void Peer::set_resolved(std::vector<Endpoint> endpoints, Now now) {
+  hosts_resolved_ = true;
+  if (settings_.host_endpoints.empty() || endpoints == resolved_) return;
+  resolved_ = std::move(endpoints);
+  endpoints_changed(now.monotonic);
+  run(now);
+}
+
+void Peer::set_last_addresses(std::vector<Endpoint> endpoints, Now now) {
+  last_addresses_ = std::move(endpoints);
+  endpoints_changed(now.monotonic);
+  run(now);
+}
+
+bool Peer::wants_resolving() const {
+  return !settings_.host_endpoints.empty() && (!hosts_resolved_ || !paths_.any_up());
+}
+
+void Peer::endpoints_changed(Instant now) {
+  const PathTable::Change change = refresh_paths(now);
+  report(change);
+  if (change.added && (sessions_.current() == nullptr || !paths_.any_up())) call_.hurry(now);
+}
+
+PathTable::Change Peer::refresh_paths(Instant now) {
+  std::vector<Endpoint> endpoints;
+  for (const auto* some : {&settings_.endpoints, &resolved_, &last_addresses_}) {
+    for (const Endpoint& endpoint : *some)
+      if (std::ranges::find(endpoints, endpoint) == endpoints.end()) endpoints.push_back(endpoint);
+  }
+  PathTable::Change change = paths_.refresh(context_, endpoints, now);
+  prefer_paths();
+  return change;
+}
+
 void Peer::on_uplinks_changed(bool gained, Now now) {
-  report(paths_.refresh(context_, settings_.endpoints, now.monotonic));
+  report(refresh_paths(now.monotonic));
   if (gained && (sessions_.current() == nullptr || !paths_.any_up())) call_.hurry(now.monotonic);
   run(now);
 }
@@ -36,9 +89,13 @@ void Peer::on_uplinks_changed(bool gained, Now now) {
 void Peer::run(Now now) {
   expire(now.monotonic);
   run_paths(now.monotonic);
+  if (!last_addresses_.empty() && paths_.any_up()) {
+    last_addresses_.clear();
+    report(refresh_paths(now.monotonic));
+  }
   expire(now.monotonic);  // with the path that just went down goes the round-trip time that an old session was kept for
   call_if_needed(now);
-  if (choice_.update(settings_.policy, paths_.all(), context_.uplinks, now.monotonic)) changed_ = true;
+  if (choice_.update(settings_.policy, paths_.all(), now.monotonic)) changed_ = true;
   deadline_ = compute_deadline(now.monotonic);
 }
 
@@ -56,10 +113,11 @@ void Peer::expire(Instant now) {
 
 void Peer::wipe() {
   wiped_ = true;
+  last_addresses_.clear();
   remove_sessions(sessions_.clear());
   call_.forget(context_);
   answers_.forget();
-  if (settings_.endpoints.empty()) {
+  if (!has_endpoints()) {
     paths_.drop_learned();
     changed_ = true;
   }
@@ -100,10 +158,11 @@ void Peer::call_if_needed(Now now) {
       call_.attempt(context_, id_, settings_.public_key, longest_call_interval(now.monotonic), now);
   if (attempt == nullptr) return;
   if (++unanswered_calls_ % calls_a_warning == 0) {
-    context_.report(Event::Level::warning,
-                    settings_.name + ": no answer to " + std::to_string(unanswered_calls_) +
-                        " calls: does it run, has each side the other's public key and the same " +
-                        "preshared key, and does UDP get through?");
+    report("handshake",
+           "no answer to " + std::to_string(unanswered_calls_) +
+               " calls: does it run, has each side the other's public key and the same preshared key, and does UDP " +
+               "get through?",
+           {}, Event::Level::warning);
   }
   for (const auto& path : paths_.all()) {
     if (!path->configured() && !path->was_validated()) continue;
@@ -150,12 +209,26 @@ PeerStatus Peer::status(Instant now) const {
   status.public_key = settings_.public_key;
   status.policy = settings_.policy;
   status.allowed_ips = settings_.allowed_ips;
+  for (const Endpoint& endpoint : settings_.endpoints)
+    status.endpoints.push_back(endpoint.text());
+  for (const HostEndpoint& endpoint : settings_.host_endpoints)
+    status.endpoints.push_back(endpoint.host + ":" + std::to_string(endpoint.port));
+  status.preshared = settings_.preshared_key || !settings_.preshared_key_file.empty();
   if (sessions_.current() != nullptr) status.session_age = now - sessions_.current()->born;
   if (last_handshake_) status.last_handshake = now - *last_handshake_;
   status.handshakes = handshakes_;
   uint64_t duplicates = 0;
+  const Path* earliest = nullptr;
+  size_t compared = 0;
+  for (const auto& path : paths_.all()) {
+    if (!path->is_up() || !path->transit().known()) continue;
+    ++compared;
+    if (earliest == nullptr || path->transit().behind(earliest->transit()) < Duration::zero()) earliest = path.get();
+  }
   for (const auto& path : paths_.all()) {
     PathStatus row = status_of(*path);
+    if (compared > 1 && path->is_up() && path->transit().known())
+      row.late = path->transit().behind(earliest->transit());
     duplicates += row.duplicates_early + row.duplicates_worker;
     status.paths.push_back(std::move(row));
   }

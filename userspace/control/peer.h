@@ -38,10 +38,15 @@ namespace centipede::control {
 
 class Peer {
  public:
-  Peer(PeerId id, PeerSettings settings, Context& context, Now now);
+  // accepted_ns: the newest timestamp ever accepted from it; 0: none.
+  Peer(PeerId id, PeerSettings settings, uint64_t accepted_ns, Context& context, Now now);
 
   // Events. Each ends in run().
   void on_added(Now now);
+  // New settings for the same public key. Sessions and validated paths stay.
+  void update(PeerSettings settings, Now now);
+  void set_resolved(std::vector<Endpoint> endpoints, Now now);
+  void set_last_addresses(std::vector<Endpoint> endpoints, Now now);
   void on_uplinks_changed(bool gained, Now now);
   void on_initiation(crypto::OpenedInitiation& claimed, ConstBytes datagram, const Route& at, Now now);
   void on_response(wire::SessionId sid, ConstBytes datagram, Now now);
@@ -58,6 +63,10 @@ class Peer {
   [[nodiscard]] std::shared_ptr<const PeerForwarding> forwarding() const;
   void append_sessions(std::vector<ReceiveSession>& to) const;
   [[nodiscard]] PeerStatus status(Instant now) const;
+  // Has names whose addresses are not known, or known ones over which it cannot be reached.
+  [[nodiscard]] bool wants_resolving() const;
+  std::vector<PathProbe> probe(Instant now);
+  void answers(std::vector<PathProbe>& probes) const;
   // Of the newest initiation accepted; 0: none yet.
   [[nodiscard]] uint64_t accepted_timestamp_ns() const { return answers_.newest_timestamp_ns(); }
 
@@ -66,6 +75,9 @@ class Peer {
   void run(Now now);
   void expire(Instant now);
   void wipe();
+  void endpoints_changed(Instant now);
+  [[nodiscard]] PathTable::Change refresh_paths(Instant now);
+  [[nodiscard]] bool has_endpoints() const { return !settings_.endpoints.empty() || !settings_.host_endpoints.empty(); }
   void call_if_needed(Now now);
   [[nodiscard]] bool call_wanted(Instant now) const;
   [[nodiscard]] bool can_call() const;
@@ -93,13 +105,18 @@ class Peer {
   void run_paths(Instant now);
   void greet(SessionSlot& slot, Instant now);
   void send_heartbeat(Path& path, SessionSlot& slot, Instant now);
+  bool emit_heartbeat(Path& path, SessionSlot& slot, Instant now);
+  void prefer_paths();
   void report_path(const Path& path);
   void report(const PathTable::Change& change);
-  void report(std::string text);
+  void report(const char* kind, const std::string& text, std::string uplink = {},
+              Event::Level level = Event::Level::info);
   [[nodiscard]] PathStatus status_of(const Path& path) const;
 
   PeerId id_;
   PeerSettings settings_;
+  std::vector<Endpoint> resolved_;        // what host_endpoints stand for
+  std::vector<Endpoint> last_addresses_;  // from before this process; forgotten when a path is up
   Context& context_;
   bool lower_key_;                   // ours is lower than the peer's
   crypto::SecretKey preshared_key_;  // as it was read last
@@ -120,6 +137,7 @@ class Peer {
   std::optional<Instant> last_handshake_;
   uint64_t handshakes_ = 0;
   unsigned unanswered_calls_ = 0;
+  bool hosts_resolved_ = false;  // since host_endpoints were set
   bool wiped_ = false;
   bool changed_ = true;
   Instant deadline_ = never;

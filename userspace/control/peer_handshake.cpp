@@ -18,8 +18,8 @@ const crypto::SecretKey& Peer::preshared_key() {
   if (key) {
     preshared_key_ = std::move(*key);
   } else if (!key_file_unreadable_) {
-    context_.report(Event::Level::warning, settings_.name + ": " + settings_.preshared_key_file +
-                                               " holds no readable key now; the last one stays in force");
+    report("handshake", settings_.preshared_key_file + " holds no readable key now; the last one stays in force", {},
+           Event::Level::warning);
   }
   key_file_unreadable_ = !key;
   return preshared_key_;
@@ -180,7 +180,7 @@ void Peer::remove_sessions(const SessionTable::Removed& sids) {
 void Peer::became_current(const SessionSlot& slot, Instant now) {
   alive_at_ = now;
   changed_ = true;
-  report(slot.initiated_by_us ? "session from our call in use" : "session from the peer's call in use");
+  report("session", slot.initiated_by_us ? "session from our call in use" : "session from the peer's call in use");
 }
 
 void Peer::on_control(wire::SessionId sid, ConstBytes datagram, const Route& at, Now now) {
@@ -239,8 +239,8 @@ void Peer::on_control(wire::SessionId sid, ConstBytes datagram, const Route& at,
 void Peer::on_close(const SessionSlot& slot, Instant now) {
   remove_sessions(sessions_.remove_up_to(slot.sid()));
   if (sessions_.current() != nullptr) return;
-  report("closed by the peer");
-  session_lost(now, settings_.endpoints.empty());
+  report("session", "closed by the peer");
+  session_lost(now, !has_endpoints());
   call_.start_over(now + call_after_close, call_after_close);
 }
 
@@ -269,7 +269,7 @@ void Peer::say_goodbye(Instant now) {
   call_.forget(context_);
   for (const auto& path : paths_.all())
     path->restart(context_.random(), now, true);
-  (void)choice_.update(settings_.policy, paths_.all(), context_.uplinks, now);
+  (void)choice_.update(settings_.policy, paths_.all(), now);
   changed_ = true;
   deadline_ = never;
 }

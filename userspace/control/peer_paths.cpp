@@ -8,6 +8,10 @@ namespace {
 
 constexpr double heartbeat_jitter = 0.1;
 
+bool heartbeat_allowed(const Path& path) {
+  return path.may_send(CP_DATA_HEADER_SIZE + CP_HEARTBEAT_SIZE);
+}
+
 }  // namespace
 
 Pace Peer::pace() const {
@@ -21,19 +25,41 @@ Pace Peer::pace() const {
           .down_after = timing.down_after};
 }
 
-void Peer::report(std::string text) {
-  context_.report(Event::Level::info, settings_.name + ": " + std::move(text));
+void Peer::report(const char* kind, const std::string& text, std::string uplink, Event::Level level) {
+  context_.report({.level = level,
+                   .kind = kind,
+                   .peer = settings_.name,
+                   .uplink = std::move(uplink),
+                   .text = settings_.name + ": " + text});
 }
 
 void Peer::report(const PathTable::Change& change) {
-  for (const std::string& line : change.lines)
-    report(line);
+  for (const auto& line : change.lines)
+    report("path", line.text, line.uplink);
   if (change.any()) changed_ = true;
 }
 
 void Peer::report_path(const Path& path) {
-  report("path " + describe(context_, path.route()) + ": " + text(path.state()));
+  report("path", "path " + describe(context_, path.route()) + ": " + text(path.state()),
+         uplink_name(context_, path.route().uplink));
   changed_ = true;
+}
+
+// After every change of paths, uplinks or settings.
+void Peer::prefer_paths() {
+  for (const auto& path : paths_.all()) {
+    PathPreference preference;
+    const auto uplink = context_.uplinks.find(path->route().uplink);
+    if (uplink != context_.uplinks.end()) {
+      preference = {.enabled = true, .metered = uplink->second.metered, .priority = uplink->second.priority};
+      const auto own = std::ranges::find(settings_.paths, uplink->second.name, &PathSettings::uplink);
+      if (own != settings_.paths.end()) {
+        preference.enabled = own->enabled;
+        preference.priority = own->priority.value_or(preference.priority);
+      }
+    }
+    path->set_preference(preference);
+  }
 }
 
 void Peer::on_heartbeat(SessionSlot& slot, const wire::Heartbeat& heartbeat, size_t datagram_bytes, const Route& at,
@@ -59,6 +85,7 @@ void Peer::on_heartbeat(SessionSlot& slot, const wire::Heartbeat& heartbeat, siz
       ++context_.counters.path_limit;
       return;
     }
+    prefer_paths();
     report_path(*path);
   }
   after_heartbeat(*path, path->on_heartbeat(heartbeat, datagram_bytes, now, pace()), now);
@@ -94,15 +121,43 @@ void Peer::greet(SessionSlot& slot, Instant now) {
 void Peer::send_heartbeat(Path& path, SessionSlot& slot, Instant now) {
   const Pace at = pace();
   path.schedule_heartbeat(now, at, context_.jittered(at.interval, heartbeat_jitter));
-  constexpr size_t size = CP_DATA_HEADER_SIZE + CP_HEARTBEAT_SIZE;
-  if (!path.may_send(size)) return;
-  const bool spare = settings_.policy == Policy::backup && !choice_.contains(path);
+  if (heartbeat_allowed(path)) (void)emit_heartbeat(path, slot, now);
+}
+
+// Out of turn: the schedule stays as it is. False when the session is at its end.
+bool Peer::emit_heartbeat(Path& path, SessionSlot& slot, Instant now) {
+  const bool wanted = path.preference().enabled && (settings_.policy != Policy::backup || choice_.contains(path));
   std::array<uint8_t, CP_HEARTBEAT_SIZE> frame{};
-  wire::write_frame(path.next_heartbeat(now, spare), frame.data());
+  wire::write_frame(path.next_heartbeat(now, !wanted), frame.data());
   const std::vector<uint8_t> datagram = slot.session->seal_control(context_.aead, frame);
-  if (datagram.empty()) return;
+  if (datagram.empty()) return false;
   context_.send(path.route(), datagram);
   path.on_sent(datagram.size());
+  return true;
+}
+
+std::vector<PathProbe> Peer::probe(Instant now) {
+  std::vector<PathProbe> probes;
+  SessionSlot* current = sessions_.current();
+  for (const auto& path : paths_.all()) {
+    PathProbe probe{.path = path->id(),
+                    .uplink = uplink_name(context_, path->route().uplink),
+                    .route = path->route(),
+                    .sending = current != nullptr && choice_.contains(*path)};
+    if (current != nullptr && heartbeat_allowed(*path)) {
+      const uint32_t number = path->probe();
+      if (emit_heartbeat(*path, *current, now)) probe.number = number;
+    }
+    probes.push_back(std::move(probe));
+  }
+  return probes;
+}
+
+void Peer::answers(std::vector<PathProbe>& probes) const {
+  for (PathProbe& probe : probes) {
+    const auto path = std::ranges::find(paths_.all(), probe.path, [](const auto& one) { return one->id(); });
+    if (path != paths_.all().end() && probe.number != 0) probe.rtt = (*path)->round_trip_of(probe.number);
+  }
 }
 
 PathStatus Peer::status_of(const Path& path) const {
@@ -113,6 +168,8 @@ PathStatus Peer::status_of(const Path& path) const {
   status.uplink = path.route().uplink;
   if (const auto uplink = context_.uplinks.find(status.uplink); uplink != context_.uplinks.end())
     status.uplink_name = uplink->second.name;
+  status.enabled = path.preference().enabled;
+  status.priority = path.preference().priority;
   status.local = path.route().local;
   status.remote = path.route().remote;
   status.configured = path.configured();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -49,8 +50,7 @@ struct PeerSettings {
   std::vector<Endpoint> endpoints;  // neither these nor host_endpoints: we wait for the peer to call
   std::vector<HostEndpoint> host_endpoints;
   Policy policy = Policy::redundant;
-  std::vector<PathSettings> paths;     // of uplinks that are not named here: as PathSettings' defaults
-  uint64_t accepted_timestamp_ns = 0;  // the newest that we accepted before we were started; 0: none known
+  std::vector<PathSettings> paths;  // of uplinks that are not named here: as PathSettings' defaults
 };
 
 struct Uplink {
@@ -98,6 +98,8 @@ struct Settings {
   GateLimits gate;
   // No initiation of this identity has ever had a greater timestamp than this; 0: nothing is known of earlier ones.
   uint64_t timestamp_floor_ns = 0;
+  // The newest that we have ever accepted from each peer, whether it is one now or not.
+  std::map<crypto::PublicKey, uint64_t> accepted_timestamps_ns{};
 };
 
 }  // namespace centipede::control

@@ -28,9 +28,13 @@ struct PathStatus {
   Endpoint remote;
   bool configured = false;  // from an endpoint of ours; else learned from a heartbeat
   bool sending = false;     // the policy sends data here now
+  bool enabled = true;      // false: the user lets nothing go here but heartbeats
+  uint32_t priority = 0;    // lower is preferred by policy backup; the path's own or else its uplink's
   PathState state = PathState::probing;
   std::optional<Duration> rtt;  // smoothed, RFC 6298
   std::optional<Duration> rtt_variation;
+  // One way to us, behind the peer's path over which heartbeats take least time; none: nothing to compare with.
+  std::optional<Duration> late;
   std::optional<double> loss_in;   // 0..1, from gaps in the peer's heartbeat numbers
   std::optional<double> loss_out;  // 0..1, from the peer's count of ours
   uint64_t sent_packets = 0;
@@ -49,6 +53,8 @@ struct PeerStatus {
   crypto::PublicKey public_key;
   Policy policy = Policy::redundant;
   std::vector<Prefix> allowed_ips;
+  std::vector<std::string> endpoints;      // as configured: "203.0.113.5:5820", "vpn.example.org:5820"
+  bool preshared = false;                  // there is a preshared key, or a file with one
   std::optional<Duration> session_age;     // of the session we send on
   std::optional<Duration> last_handshake;  // ago
   uint64_t handshakes = 0;                 // completed

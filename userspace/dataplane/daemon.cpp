@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <exception>
 #include <future>
+#include <set>
 #include <thread>
 #include <utility>
 #include <variant>
@@ -14,17 +16,24 @@
 #include "control/controller.h"
 #include "dataplane/bpffs.h"
 #include "dataplane/capabilities.h"
-#include "dataplane/log.h"
+#include "dataplane/host_names.h"
+#include "dataplane/host_settings.h"
+#include "dataplane/last_addresses.h"
 #include "dataplane/mailbox.h"
 #include "dataplane/netlink.h"
+#include "dataplane/peer_routes.h"
+#include "dataplane/pings.h"
 #include "dataplane/plan.h"
 #include "dataplane/preshared_key_files.h"
 #include "dataplane/receive_sessions.h"
+#include "dataplane/reporter.h"
+#include "dataplane/setting_texts.h"
 #include "dataplane/shield.h"
 #include "dataplane/state_file.h"
 #include "dataplane/state_writer.h"
 #include "dataplane/tally.h"
 #include "dataplane/tun.h"
+#include "dataplane/uplink_selection.h"
 #include "dataplane/uplinks.h"
 #include "dataplane/uring.h"
 #include "dataplane/worker.h"
@@ -50,6 +59,12 @@ constexpr Duration counters_interval = seconds(1);
 constexpr Duration timestamps_interval = seconds(1);
 
 constexpr Duration start_patience = seconds(1);
+
+// How long an interface that outlived its process is not read from, at most.
+constexpr Duration takeover_patience = seconds(2);
+
+// How soon after a peer has lost its last path its names are looked up.
+constexpr Duration names_interval = milliseconds(250);
 
 constexpr uint64_t wake_token = 1;
 constexpr uint64_t netlink_token = 2;
@@ -79,6 +94,13 @@ Now read_clocks() {
           .wall = {static_cast<uint64_t>(std::chrono::duration_cast<nanoseconds>(wall).count())}};
 }
 
+std::string names_of(const std::vector<UplinkSettings>& uplinks) {
+  std::string names;
+  for (const UplinkSettings& uplink : uplinks)
+    names += (names.empty() ? "" : ", ") + uplink.name;
+  return names.empty() ? "none" : names;
+}
+
 unsigned worker_count(const TunnelConfig& config) {
   const unsigned wanted = config.workers != 0 ? config.workers : std::max(1U, std::thread::hardware_concurrency());
   return std::min<unsigned>(wanted, CP_MAX_WORKERS);
@@ -90,6 +112,7 @@ class Daemon::Impl {
  public:
   explicit Impl(TunnelConfig config)
       : config_(std::move(config)),
+        host_(config_),
         workers_wanted_(worker_count(config_)),
         udp_buffer_(control_buffers * control_buffer_bytes) {
     std::vector<Bytes> buffers;
@@ -117,13 +140,19 @@ class Daemon::Impl {
     if (mailbox_) mailbox_->wake().wake();
   }
 
-  // Carries `work` out on the control thread and returns what it returned; an error once that has stopped.
+  // Carries `work` out on the control thread and returns what it returned, or throws what it threw; an error once that
+  // has stopped.
   template <class Work>
   auto on_control_thread(Work work) -> std::optional<decltype(work())> {
     std::promise<decltype(work())> promise;
     auto outcome = promise.get_future();
-    if (!mailbox_->post(ControlMailbox::Task(
-            [promise = std::move(promise), work = std::move(work)]() mutable { promise.set_value(work()); }))) {
+    if (!mailbox_->post(ControlMailbox::Task([promise = std::move(promise), work = std::move(work)]() mutable {
+          try {
+            promise.set_value(work());
+          } catch (...) {
+            promise.set_exception(std::current_exception());
+          }
+        }))) {
       return std::nullopt;
     }
     try {
@@ -133,22 +162,33 @@ class Daemon::Impl {
     }
   }
 
-  Result<void> attach_uplink(const std::string& name);
+  Result<void> attach_uplink(const UplinkSettings& uplink);
   Result<void> detach_uplink(const std::string& name);
-  Result<TunnelSettings> settings() { return fail("not there yet"); }
-  Result<void> change(const TunnelControl::Edit&) { return fail("not there yet"); }
-  Result<std::vector<PathPing>> ping(const std::string&, std::chrono::milliseconds) { return fail("not there yet"); }
+  Result<TunnelSettings> settings();
+  Result<void> change(const TunnelControl::Edit& edit);
+  Result<std::vector<PathPing>> ping(const std::string& peer, std::chrono::milliseconds time);
   EventLog& events() { return events_; }
   TunnelStatus status();
 
  private:
+  Result<void> protect_host() { return host_.protect(inside_networks(config_.live.peers)); }
   Result<void> start_programs();
   Result<void> start_tun();
   Result<void> start_controller();
   Result<void> start_uplinks();
+  Result<void> start_workers_in_time();
   Result<void> start_workers();
+  [[nodiscard]] bool reaches_a_peer() const;
   Result<void> configure_interface();
   Result<void> drop_privileges();
+  [[nodiscard]] TunnelSettings settings_in_force() const;
+  Result<void> set_uplinks(TunnelSettings next);
+  Result<void> edit_settings(const TunnelControl::Edit& edit);
+  void report(const char* kind, std::string text, TunnelEvent::Level level = TunnelEvent::Level::info,
+              std::string peer = {});
+  void warn(const char* kind, std::string text, std::string peer = {}) {
+    report(kind, std::move(text), TunnelEvent::Level::warning, std::move(peer));
+  }
   void serve(uint64_t token, const Now& now);
   void serve_socket(UdpSocket& socket, control::UplinkId id, const Now& now);
   void serve_datagram(const control::Route& route, ConstBytes datagram, const Now& now);
@@ -170,13 +210,17 @@ class Daemon::Impl {
   void publish_plan();
   Result<void> interface_present();
   void worker_failed(unsigned index, const Error& error) {
-    log::error("worker {}: {}; the tunnel ends", index, error.text);
+    report("tunnel", "worker " + std::to_string(index) + ": " + error.text + "; the tunnel ends",
+           TunnelEvent::Level::error);
     worker_lost_.store(true, std::memory_order_release);
     stop();
   }
 
   TunnelConfig config_;
+  HostSettings host_;
   EventLog events_;
+  Reporter reporter_{events_};
+  Instant started_at_ = read_clocks().monotonic;
   unsigned workers_wanted_;
   std::string aead_name_;  // of the workers' provider
   unsigned mtu_ = 0;
@@ -200,20 +244,26 @@ class Daemon::Impl {
   std::optional<WindowPool> plain_windows_;
   std::optional<Tun> tun_;
   std::optional<Netlink> netlink_;
+  std::optional<PeerRoutes> routes_;  // none: they are somebody else's to set
   std::unique_ptr<control::Controller> controller_;
   std::unique_ptr<ReceiveSessions> sessions_;
   std::unique_ptr<Shield> shield_;
   std::unique_ptr<Uplinks> uplinks_;
+  std::optional<HostNames> names_;
+  Instant names_due_{};
   PlanBoard board_;
   std::optional<Uring> ring_;
   std::array<std::shared_ptr<UplinkIo>, CP_MAX_UPLINKS> armed_;
   std::array<uint32_t, CP_MAX_UPLINKS> generations_{};
   std::vector<uint8_t> udp_buffer_;
   std::optional<UdpReceiveBatch> udp_batch_;
+  Pings pings_;
+  bool windows_shrink_ = false;  // and the log says so
   bool plan_stale_ = false;
   bool interface_check_due_ = false;
   Instant counters_due_{};
   std::vector<std::unique_ptr<Worker>> workers_;
+  Instant workers_due_{};  // when there are none yet
 };
 
 Result<void> Daemon::Impl::start() {
@@ -230,10 +280,15 @@ Result<void> Daemon::Impl::start() {
   if (!netlink) return std::unexpected(netlink.error());
   netlink_.emplace(std::move(*netlink));
 
-  for (const auto step : {&Impl::start_tun, &Impl::start_programs, &Impl::start_uplinks, &Impl::configure_interface,
-                          &Impl::drop_privileges, &Impl::start_controller, &Impl::start_workers}) {
-    if (auto result = (this->*step)(); !result) return result;
+  for (const auto step :
+       {&Impl::protect_host, &Impl::start_tun, &Impl::start_programs, &Impl::start_uplinks, &Impl::configure_interface,
+        &Impl::drop_privileges, &Impl::start_controller, &Impl::start_workers_in_time}) {
+    if (auto result = (this->*step)(); !result) {
+      host_.start_failed();
+      return result;
+    }
   }
+  host_.set_name_servers();
   return {};
 }
 
@@ -247,13 +302,13 @@ Result<void> Daemon::Impl::start_programs() {
                                    .xsk_slots = CP_MAX_UPLINKS * CP_MAX_QUEUES * workers_wanted_});
   if (program) {
     program_ = std::move(*program);
-    if (!program_->pin_problem().empty()) log::warning("maps are not pinned: {}", program_->pin_problem());
+    if (!program_->pin_problem().empty()) warn("tunnel", "maps are not pinned: " + program_->pin_problem());
   } else if (config_.mode == ReceiveMode::xdp) {
     return std::unexpected(program.error());
   } else {
     no_program_reason_ = program.error().text;
-    log::warning("no XDP, and no early drop of copies: {}", no_program_reason_);
-    if (const auto removed = remove_leftovers(config_.name); !removed) log::warning("{}", removed.error().text);
+    warn("tunnel", "no XDP, and no early drop of copies: " + no_program_reason_);
+    if (const auto removed = remove_leftovers(config_.name); !removed) warn("tunnel", removed.error().text);
   }
   if (program_) shared_windows_.emplace(program_->windows());
   auto memory = WindowMemory::reserve(capacity.plain_words);
@@ -290,7 +345,7 @@ Result<void> Daemon::Impl::start_controller() {
   const crypto::PublicKey& own_key = config_.identity.public_key();
   const std::string path = state_path(config_.state_directory, config_.name);
   const OpenedState opened = open_state(path, own_key);
-  if (!opened.warning.empty()) log::warning("{}", opened.warning);
+  if (!opened.warning.empty()) warn("tunnel", opened.warning);
   state_writer_ = std::make_unique<StateWriter>(path, own_key);
 
   control::Settings settings{.identity = config_.identity.clone(), .workers = workers_wanted_};
@@ -301,18 +356,20 @@ Result<void> Daemon::Impl::start_controller() {
   settings.timing.heartbeat_interval = milliseconds(config_.heartbeat_ms);
   settings.timing.rekey_after = seconds(config_.rekey_seconds);
   settings.timestamp_floor_ns = timestamp_floor_ns_ = opened.state.sent_limit_ns;
+  for (const AcceptedTimestamp& one : opened.state.peers)
+    settings.accepted_timestamps_ns.emplace_hint(settings.accepted_timestamps_ns.end(), one.peer, one.accepted_ns);
   shield_ = std::make_unique<Shield>(program_.get(), settings.gate);
   controller_ = std::make_unique<control::Controller>(std::move(settings), randomness_, &key_files_);
-  for (control::PeerSettings& peer : config_.live.peers) {
-    const std::string name = peer.name;
-    const auto known = std::ranges::lower_bound(opened.state.peers, peer.public_key, {}, &AcceptedTimestamp::peer);
-    if (known != opened.state.peers.end() && known->peer == peer.public_key)
-      peer.accepted_timestamp_ns = known->accepted_ns;
-    if (auto added = controller_->add_peer(std::move(peer), read_clocks()); !added) {
-      return fail("peer " + name + ": " + added.error().text);
-    }
-  }
-  config_.live.peers = decltype(config_.live.peers)();  // and its memory
+  const auto peers = controller_->set_peers(std::move(config_.live.peers), read_clocks());
+  if (!peers) return std::unexpected(peers.error());
+  config_.live.peers = decltype(config_.live.peers)();  // the controller's from now on
+  for (auto& [peer, endpoints] : take_last_addresses(last_addresses_path(config_.state_directory, config_.name)))
+    controller_->set_last_addresses(peer, std::move(endpoints), read_clocks());
+  names_.emplace(HostNames::Setup{.controller = *controller_,
+                                  .mailbox = *mailbox_,
+                                  .clock = read_clocks,
+                                  .inside = config_.dns,
+                                  .mark = host_.mark()});
   return {};
 }
 
@@ -321,14 +378,14 @@ Result<void> Daemon::Impl::start_uplinks() {
                                                       .workers = workers_wanted_,
                                                       .mode = config_.mode,
                                                       .busy_poll_us = config_.busy_poll_us,
+                                                      .mark = host_.mark(),
                                                       .program = program_.get(),
                                                       .no_program_reason = no_program_reason_});
   if (config_.live.uplinks.empty()) return fail("no uplinks: name at least one network device to send over");
   const Now now = read_clocks();
   std::string problems;
-  for (const UplinkSettings& uplink : config_.live.uplinks) {
-    if (const auto added = uplinks_->add(uplink.name, false, *netlink_, now.monotonic); !added) return added;
-  }
+  if (auto checked = check_uplinks(config_.live, config_.name); !checked) return checked;
+  uplinks_->set_wanted(config_.live.uplinks, config_.live.excluded_uplinks, *netlink_, now.monotonic);
   // The kernel takes some time to free the ports of a daemon that was killed just now.
   const Instant patience = now.monotonic + start_patience;
   const auto none_open = [&] { return std::ranges::all_of(uplinks_->sockets(), [](const auto& io) { return !io; }); };
@@ -342,9 +399,12 @@ Result<void> Daemon::Impl::start_uplinks() {
     if (!uplink.mode.empty()) continue;
     if (!problems.empty()) problems += "; ";
     problems += uplink.name + ": " + uplink.reason;
-    log::warning("uplink {}: {}; it joins when that changes", uplink.name, uplink.reason);
+    warn("uplink", "uplink " + uplink.name + ": " + uplink.reason + "; it joins when that changes");
   }
-  if (!any) return fail("none of the uplinks can be used: " + problems);
+  const auto pattern = std::ranges::find_if(config_.live.uplinks, is_pattern, &UplinkSettings::name);
+  if (!any && pattern == config_.live.uplinks.end()) return fail("none of the uplinks can be used: " + problems);
+  if (!any)
+    warn("uplink", "no device to send over yet: the tunnel waits for one that matches \"" + pattern->name + '"');
   return {};
 }
 
@@ -355,9 +415,7 @@ Result<void> Daemon::Impl::configure_interface() {
                                                       : std::min(uplink_mtu - encapsulation_bytes, mtu_max);
   const auto ifindex = static_cast<int>(tun_->interface_index());
   if (tun_->adopted()) {
-    std::vector<Prefix> networks;
-    for (const control::PeerSettings& peer : config_.live.peers)
-      if (config_.routes) std::ranges::copy(peer.allowed_ips, std::back_inserter(networks));
+    const auto networks = config_.routes ? routes_of(config_.live.peers) : std::set<Prefix>{};
     if (const auto result = netlink_->remove_others(ifindex, config_.addresses, networks); !result) return result;
   }
   for (const Prefix& address : config_.addresses) {
@@ -365,12 +423,8 @@ Result<void> Daemon::Impl::configure_interface() {
   }
   if (const auto result = netlink_->set_link_up(ifindex, mtu_); !result) return result;
   if (!config_.routes) return {};
-  for (const control::PeerSettings& peer : config_.live.peers) {
-    for (const Prefix& network : peer.allowed_ips) {
-      if (const auto result = netlink_->add_route(ifindex, network); !result) return result;
-    }
-  }
-  return {};
+  routes_.emplace(*netlink_, ifindex);
+  return routes_->extend(routes_of(config_.live.peers));
 }
 
 // Before there are threads, which keep what their starter had. From here on: addresses, routes and the firewall; AF_XDP
@@ -380,6 +434,20 @@ Result<void> Daemon::Impl::drop_privileges() {
   if (program_ && program_->dispatcher_possible() && config_.mode != ReceiveMode::udp)
     return keep_capabilities({CAP_NET_ADMIN, CAP_NET_RAW, CAP_IPC_LOCK, CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN});
   return keep_capabilities({CAP_NET_ADMIN, CAP_NET_RAW, CAP_IPC_LOCK});
+}
+
+// What waits in an interface that outlived its process stays there until it can be sent.
+Result<void> Daemon::Impl::start_workers_in_time() {
+  if (!tun_->adopted()) return start_workers();
+  workers_due_ = read_clocks().monotonic + takeover_patience;
+  return {};
+}
+
+bool Daemon::Impl::reaches_a_peer() const {
+  const control::PeerTable peers = controller_->forwarding().peers;
+  for (size_t id = 0; id < peers.size(); ++id)
+    if (peers[id] && peers[id]->send_session && !peers[id]->send_paths.empty()) return true;
+  return false;
 }
 
 Result<void> Daemon::Impl::start_workers() {
@@ -406,8 +474,9 @@ Result<void> Daemon::Impl::run() {
   carry_out_actions();
   Result<void> outcome;
   while (!stopping_.load(std::memory_order_acquire)) {
-    const Instant deadline =
-        std::min({controller_->next_deadline(), uplinks_->next_retry(), timestamps_stale_ ? timestamps_due_ : never});
+    const Instant deadline = std::min({controller_->next_deadline(), uplinks_->next_retry(), pings_.next(),
+                                       timestamps_stale_ ? timestamps_due_ : never,
+                                       std::max(names_->next(), names_due_), workers_.empty() ? workers_due_ : never});
     const Instant before = read_clocks().monotonic;
     const Duration timeout = deadline == never ? Duration::max() : std::max(Duration::zero(), deadline - before);
     const auto ready = ring_->wait(timeout);
@@ -424,10 +493,19 @@ Result<void> Daemon::Impl::run() {
     }
     if (now.monotonic >= counters_due_) {
       sessions_->collect_counters(controller_->forwarding().peers);
+      reporter_.tell_left_out(now.monotonic);
       counters_due_ = now.monotonic + counters_interval;
     }
     if (now.monotonic >= controller_->next_deadline()) controller_->on_timer(now);
+    if (now.monotonic >= names_due_) {
+      names_->run(uplinks_->usable_devices(), now.monotonic);
+      names_due_ = now.monotonic + names_interval;
+    }
+    pings_.serve(*controller_, now.monotonic);
     carry_out_actions();
+    if (workers_.empty() && (now.monotonic >= workers_due_ || reaches_a_peer())) {
+      if (outcome = start_workers(); !outcome) break;
+    }
     if (timestamps_stale_ && now.monotonic >= timestamps_due_) {
       save_timestamps();
       timestamps_due_ = now.monotonic + timestamps_interval;
@@ -435,10 +513,22 @@ Result<void> Daemon::Impl::run() {
     if (outcome = interface_present(); !outcome) break;
   }
   const Now now = read_clocks();
-  if (!handing_over_.load(std::memory_order_acquire)) controller_->close(now);
+  const bool handing_over = outcome && handing_over_.load(std::memory_order_acquire);
+  if (handing_over) {
+    const std::string path = last_addresses_path(config_.state_directory, config_.name);
+    if (auto written = write_last_addresses(path, controller_->status(now)); !written)
+      warn("tunnel", written.error().text + "; peers without an endpoint have to call first");
+  } else {
+    controller_->close(now);
+  }
   carry_out_actions();
   if (timestamps_stale_) save_timestamps();
   (void)mailbox_->close();
+  pings_ = {};
+  report("tunnel", config_.name + ": ends" + (outcome ? "" : ": " + outcome.error().text),
+         outcome ? TunnelEvent::Level::info : TunnelEvent::Level::error);
+  events_.interrupt();
+  if (!handing_over) host_.revert(outcome && !worker_lost_.load(std::memory_order_acquire));
   if (outcome && worker_lost_.load(std::memory_order_acquire)) return fail("a worker could not go on");
   return outcome;
 }
@@ -477,7 +567,8 @@ void Daemon::Impl::serve_socket(UdpSocket& socket, control::UplinkId id, const N
 // there may be data.
 void Daemon::Impl::serve_datagram(const control::Route& route, ConstBytes datagram, const Now& now) {
   const auto header = wire::parse_data_header(datagram);
-  if (!header || header->number.lane == CP_CONTROL_LANE) return controller_->on_datagram(route, datagram, now);
+  if (!header || header->number.lane == CP_CONTROL_LANE || workers_.empty())
+    return controller_->on_datagram(route, datagram, now);
   const uint32_t worker = cp_worker(header->sid, header->number.lane, static_cast<uint32_t>(workers_.size()));
   // One for which there is no room is counted as what it is not: a control datagram.
   if (!workers_[worker]->hand_over({route, {datagram.begin(), datagram.end()}}))
@@ -496,8 +587,14 @@ void Daemon::Impl::serve_mailbox(const Now& now) {
 
 void Daemon::Impl::uplinks_changed(const Now& now) {
   Uplinks::Changes changes = uplinks_->take_changes();
-  for (const std::string& line : changes.log)
-    log::info("{}", line);
+  for (Uplinks::Line& line : changes.log) {
+    reporter_.report({.level = TunnelEvent::Level::info,
+                      .kind = "uplink",
+                      .peer = {},
+                      .uplink = std::move(line.device),
+                      .text = std::move(line.text)},
+                     now.monotonic);
+  }
   if (changes.sockets) {
     arm_sockets();
     plan_stale_ = true;
@@ -506,6 +603,7 @@ void Daemon::Impl::uplinks_changed(const Now& now) {
     controller_->remove_uplink(id, now);
   for (control::Uplink& uplink : changes.updated)
     controller_->set_uplink(std::move(uplink), now);
+  if (!changes.updated.empty()) names_->uplinks_changed(now.monotonic);
 }
 
 void Daemon::Impl::arm_sockets() {
@@ -544,8 +642,16 @@ void Daemon::Impl::carry_out(control::SendDatagram& send) {
 
 void Daemon::Impl::carry_out(control::SessionAdded& added) {
   plan_stale_ = true;
-  if (!sessions_->add(added.peer, added.session)) {
-    log::warning("no window memory for a session of peer {} now; it receives as soon as there is", added.peer);
+  using Added = ReceiveSessions::Added;
+  const Added outcome = sessions_->add(added.peer, added.session);
+  const std::string peer = controller_->peer_name(added.peer);
+  if (outcome == Added::waiting) {
+    warn("session", peer + ": no window memory for a session now; it receives as soon as there is", peer);
+  } else if (outcome == Added::shrunk && !std::exchange(windows_shrink_, true)) {
+    warn("session",
+         peer + ": there are so many sessions that this one and others to come get smaller replay windows: packets " +
+             "that are reordered by more are dropped (too_old); a smaller window_bits leaves room for more",
+         peer);
   }
   // Before its peer learns of it.
   if (!sessions_->all_listed()) shield_->set_sessions_complete(false);
@@ -562,7 +668,8 @@ void Daemon::Impl::carry_out(control::TimestampsChanged&) {
   const bool reserves = controller_->sent_limit_ns() != timestamp_floor_ns_;
   if (!reserves || std::exchange(reservation_saved_, true)) return;
   if (!state_writer_->save_now(timestamps(), first_save_patience))
-    log::warning("{} is not written yet; calls go out nevertheless", state_path(config_.state_directory, config_.name));
+    warn("tunnel",
+         state_path(config_.state_directory, config_.name) + " is not written yet; calls go out nevertheless");
 }
 
 SavedState Daemon::Impl::timestamps() {
@@ -575,14 +682,21 @@ SavedState Daemon::Impl::timestamps() {
 }
 
 void Daemon::Impl::carry_out(control::Event& event) {
-  switch (event.level) {
-    case control::Event::Level::debug:
-      return log::debug("{}", event.text);
-    case control::Event::Level::info:
-      return log::info("{}", event.text);
-    case control::Event::Level::warning:
-      return log::warning("{}", event.text);
-  }
+  using Level = TunnelEvent::Level;
+  const Level level = event.level == control::Event::Level::debug  ? Level::debug
+                      : event.level == control::Event::Level::info ? Level::info
+                                                                   : Level::warning;
+  reporter_.report({.level = level,
+                    .kind = event.kind,
+                    .peer = std::move(event.peer),
+                    .uplink = std::move(event.uplink),
+                    .text = std::move(event.text)},
+                   read_clocks().monotonic);
+}
+
+void Daemon::Impl::report(const char* kind, std::string text, TunnelEvent::Level level, std::string peer) {
+  reporter_.report({.level = level, .kind = kind, .peer = std::move(peer), .uplink = {}, .text = std::move(text)},
+                   read_clocks().monotonic);
 }
 
 void Daemon::Impl::publish_plan() {
@@ -606,14 +720,102 @@ Result<void> Daemon::Impl::interface_present() {
   return {};
 }
 
-Result<void> Daemon::Impl::attach_uplink(const std::string& name) {
-  auto outcome =
-      on_control_thread([this, name] { return uplinks_->add(name, true, *netlink_, read_clocks().monotonic); });
+TunnelSettings Daemon::Impl::settings_in_force() const {
+  return {.uplinks = config_.live.uplinks,
+          .excluded_uplinks = config_.live.excluded_uplinks,
+          .peers = controller_->peers()};
+}
+
+Result<TunnelSettings> Daemon::Impl::settings() {
+  auto outcome = on_control_thread([this] { return settings_in_force(); });
+  return outcome ? Result<TunnelSettings>(std::move(*outcome)) : fail("the tunnel is stopping");
+}
+
+Result<void> Daemon::Impl::change(const TunnelControl::Edit& edit) {
+  auto outcome = on_control_thread([this, &edit] { return edit_settings(edit); });
+  return outcome ? *outcome : fail("the tunnel is stopping");
+}
+
+// Everything is judged first. Routes can fail nevertheless, so they come before what cannot; those that nobody wants
+// any more go last, when no packet takes them.
+Result<void> Daemon::Impl::edit_settings(const TunnelControl::Edit& edit) {
+  TunnelSettings next = settings_in_force();
+  if (auto edited = edit(next); !edited) return edited;
+  if (auto sound = check_uplinks(next, config_.name); !sound) return sound;
+  if (auto sound = controller_->check_peers(next.peers); !sound) return sound;
+  const auto unprotect = [this] { (void)host_.change_networks(inside_networks(controller_->peers())); };
+  const std::set<Prefix> inside = inside_networks(next.peers);
+  if (auto widened = host_.widen(inside); !widened) return widened;
+  const std::set<Prefix> networks = routes_ ? routes_of(next.peers) : std::set<Prefix>{};
+  if (routes_) {
+    if (auto extended = routes_->extend(networks); !extended) {
+      unprotect();
+      return extended;
+    }
+  }
+  const auto changes = controller_->set_peers(std::move(next.peers), read_clocks());
+  if (!changes) {  // a key file that could be read has gone in between
+    if (routes_) (void)routes_->shrink(routes_of(controller_->peers()));
+    unprotect();
+    return std::unexpected(changes.error());
+  }
+  for (const control::PeerChange& change : *changes) {
+    using What = control::PeerChange::What;
+    const char* what = change.what == What::added ? "added" : change.what == What::removed ? "removed" : "changed";
+    report("peer", "peer " + change.peer + ": " + what, TunnelEvent::Level::info, change.peer);
+  }
+  if (next.uplinks != config_.live.uplinks || next.excluded_uplinks != config_.live.excluded_uplinks) {
+    if (auto set = set_uplinks(std::move(next)); !set) return set;
+    report("settings", "uplinks wanted: " + names_of(config_.live.uplinks));
+  }
+  if (routes_) {
+    if (const auto shrunk = routes_->shrink(networks); !shrunk)
+      warn("settings", shrunk.error().text + "; the route stays for now");
+  }
+  if (const auto narrowed = host_.change_networks(inside); !narrowed)
+    warn("settings", narrowed.error().text + "; it stops more than it has to");
+  return {};
+}
+
+Result<std::vector<PathPing>> Daemon::Impl::ping(const std::string& peer, std::chrono::milliseconds time) {
+  auto started = on_control_thread([&, this] { return pings_.start(*controller_, peer, time, read_clocks()); });
+  if (!started) return fail("the tunnel is stopping");
+  if (!*started) return std::unexpected(started->error());
+  try {
+    return (*started)->get();
+  } catch (const std::future_error&) {
+    return fail("the tunnel is stopping");
+  }
+}
+
+Result<void> Daemon::Impl::set_uplinks(TunnelSettings next) {
+  if (auto checked = check_uplinks(next, config_.name); !checked) return checked;
+  config_.live.uplinks = std::move(next.uplinks);
+  config_.live.excluded_uplinks = std::move(next.excluded_uplinks);
+  uplinks_->set_wanted(config_.live.uplinks, config_.live.excluded_uplinks, *netlink_, read_clocks().monotonic);
+  return {};
+}
+
+Result<void> Daemon::Impl::attach_uplink(const UplinkSettings& uplink) {
+  auto outcome = on_control_thread([this, uplink]() -> Result<void> {
+    TunnelSettings before{.uplinks = config_.live.uplinks, .excluded_uplinks = config_.live.excluded_uplinks};
+    TunnelSettings next = before;
+    if (auto added = add_uplink(next, uplink); !added) return added;
+    if (auto set = set_uplinks(std::move(next)); !set) return set;
+    const std::string problem = is_pattern(uplink.name) ? std::string() : uplinks_->problem(uplink.name);
+    if (problem.empty()) return {};
+    (void)set_uplinks(std::move(before));  // has been judged before
+    return fail("uplink " + uplink.name + ": " + problem, ENODEV);
+  });
   return outcome ? *outcome : fail("the tunnel is stopping");
 }
 
 Result<void> Daemon::Impl::detach_uplink(const std::string& name) {
-  auto outcome = on_control_thread([this, name] { return uplinks_->remove(name); });
+  auto outcome = on_control_thread([this, name]() -> Result<void> {
+    TunnelSettings next{.uplinks = config_.live.uplinks, .excluded_uplinks = config_.live.excluded_uplinks};
+    if (auto removed = remove_uplink(next, name, uplinks_->attached(name)); !removed) return removed;
+    return set_uplinks(std::move(next));
+  });
   return outcome ? *outcome : fail("the tunnel is stopping");
 }
 
@@ -621,11 +823,15 @@ TunnelStatus Daemon::Impl::status() {
   auto outcome = on_control_thread([this] {
     sessions_->collect_counters(controller_->forwarding().peers);
     TunnelStatus status{.name = config_.name,
+                        .version = CENTIPEDE_VERSION,
+                        .uptime = read_clocks().monotonic - started_at_,
                         .public_key = config_.identity.public_key(),
                         .listen_port = config_.listen_port,
                         .addresses = config_.addresses,
                         .mtu = mtu_,
                         .aead = aead_name_,
+                        .windows_shrunk = sessions_->shrunk(),
+                        .sessions_waiting = sessions_->waiting(),
                         .uplinks = uplinks_->status(),
                         .peers = controller_->status(read_clocks()),
                         .control = controller_->counters()};
@@ -666,7 +872,7 @@ Result<void> Daemon::change(const Edit& edit) {
   return impl_->change(edit);
 }
 Result<void> Daemon::attach_uplink(const UplinkSettings& uplink) {
-  return impl_->attach_uplink(uplink.name);
+  return impl_->attach_uplink(uplink);
 }
 Result<std::vector<PathPing>> Daemon::ping(std::string_view peer, std::chrono::milliseconds time) {
   return impl_->ping(std::string(peer), time);

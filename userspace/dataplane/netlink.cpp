@@ -4,6 +4,7 @@
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
+#include <net/if_arp.h>
 #include <netlink/errno.h>
 #include <netlink/netlink.h>
 #include <netlink/route/addr.h>
@@ -104,18 +105,6 @@ std::optional<IpAddress> usable_source(rtnl_addr* row) {
   return address;
 }
 
-// The networks that stand for one: itself, or the two halves of a default route.
-std::vector<Prefix> parts(const Prefix& network) {
-  const Prefix whole = network.network();
-  if (whole.length != 0) return {whole};
-  std::array<uint8_t, 16> raw{};
-  const auto half = [&](uint8_t first_byte) {
-    raw[0] = first_byte;
-    return Prefix{whole.address.is_v4() ? IpAddress::v4(raw.data()) : IpAddress::v6(raw.data()), 1};
-  };
-  return {half(0x00), half(0x80)};
-}
-
 Result<Route> make_route(int ifindex, const Prefix& network) {
   Route route(rtnl_route_alloc());
   rtnl_nexthop* hop = rtnl_route_nh_alloc();
@@ -181,6 +170,17 @@ int look_for_parent(nl_msg* message, void* found) {
 }
 
 }  // namespace
+
+std::vector<Prefix> route_parts(const Prefix& network) {
+  const Prefix whole = network.network();
+  if (whole.length != 0) return {whole};
+  std::array<uint8_t, 16> raw{};
+  const auto half = [&](uint8_t first_byte) {
+    raw[0] = first_byte;
+    return Prefix{whole.address.is_v4() ? IpAddress::v4(raw.data()) : IpAddress::v6(raw.data()), 1};
+  };
+  return {half(0x00), half(0x80)};
+}
 
 struct Netlink::Impl {
   Socket requests;
@@ -280,6 +280,30 @@ Result<std::optional<LinkState>> Netlink::link(std::string_view name) {
   return state;
 }
 
+Result<std::vector<DeviceName>> Netlink::devices() {
+  nl_cache* raw = nullptr;
+  if (const int error = rtnl_link_alloc_cache(impl_->requests.get(), AF_UNSPEC, &raw); error < 0) {
+    return fail_netlink("listing the network devices", error);
+  }
+  const Cache cache(raw);
+  std::vector<DeviceName> all;
+  for (nl_object* object = nl_cache_get_first(cache.get()); object != nullptr; object = nl_cache_get_next(object)) {
+    auto* link = reinterpret_cast<rtnl_link*>(object);
+    const char* name = rtnl_link_get_name(link);
+    if (name == nullptr) continue;
+    const char* kind = rtnl_link_get_type(link);
+    const bool of_tun_driver = kind != nullptr && std::string_view(kind) == "tun";
+    const unsigned flags = rtnl_link_get_flags(link);
+    // The same driver makes TAP devices, which look like Ethernet.
+    all.push_back({.ifindex = rtnl_link_get_ifindex(link),
+                   .name = name,
+                   .up = (flags & IFF_UP) != 0,
+                   .loopback = (flags & IFF_LOOPBACK) != 0,
+                   .tun = of_tun_driver && rtnl_link_get_arptype(link) == ARPHRD_NONE});
+  }
+  return all;
+}
+
 Result<void> Netlink::set_link_up(int ifindex, unsigned mtu) {
   const Link device(rtnl_link_alloc());
   const Link changes(rtnl_link_alloc());
@@ -345,7 +369,7 @@ Result<void> Netlink::Impl::remove_one_route(int ifindex, const Prefix& network)
 }
 
 Result<void> Netlink::add_route(int ifindex, const Prefix& network) {
-  const auto wanted = parts(network);
+  const auto wanted = route_parts(network);
   for (size_t i = 0; i < wanted.size(); ++i) {
     auto added = impl_->add_one_route(ifindex, wanted[i]);
     if (added) continue;
@@ -359,7 +383,7 @@ Result<void> Netlink::add_route(int ifindex, const Prefix& network) {
 
 Result<void> Netlink::remove_route(int ifindex, const Prefix& network) {
   Result<void> outcome;
-  for (const Prefix& part : parts(network)) {
+  for (const Prefix& part : route_parts(network)) {
     auto removed = impl_->remove_one_route(ifindex, part);
     if (!removed) outcome = removed;
   }
@@ -367,7 +391,7 @@ Result<void> Netlink::remove_route(int ifindex, const Prefix& network) {
 }
 
 Result<void> Netlink::remove_others(int ifindex, const std::vector<Prefix>& addresses,
-                                    const std::vector<Prefix>& networks) {
+                                    const std::set<Prefix>& networks) {
   nl_sock* socket = impl_->requests.get();
   nl_cache* raw = nullptr;
   if (const int error = rtnl_addr_alloc_cache(socket, &raw); error < 0) {
@@ -387,16 +411,13 @@ Result<void> Netlink::remove_others(int ifindex, const std::vector<Prefix>& addr
     return fail_netlink("reading the routes", error);
   }
   const Cache routes(raw);
-  std::vector<Prefix> wanted;
-  for (const Prefix& network : networks)
-    std::ranges::copy(parts(network), std::back_inserter(wanted));
   for (nl_object* object = nl_cache_get_first(routes.get()); object != nullptr; object = nl_cache_get_next(object)) {
     auto* route = reinterpret_cast<rtnl_route*>(object);
     if (rtnl_route_get_table(route) != RT_TABLE_MAIN || rtnl_route_get_protocol(route) != RTPROT_STATIC) continue;
     if (rtnl_route_get_nnexthops(route) != 1) continue;
     if (rtnl_route_nh_get_ifindex(rtnl_route_nexthop_n(route, 0)) != ifindex) continue;
     const auto network = prefix_of(rtnl_route_get_dst(route));
-    if (!network || std::ranges::find(wanted, *network) != wanted.end()) continue;
+    if (!network || networks.contains(*network)) continue;
     if (const int error = rtnl_route_delete(socket, route, 0); error < 0 && error != -NLE_OBJ_NOTFOUND) {
       return fail_netlink("removing the route to " + network->text(), error);
     }

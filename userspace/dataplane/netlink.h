@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,6 +30,18 @@ struct LinkState {
   std::vector<IpAddress> addresses;
 };
 
+// A row of the kernel's list of devices.
+struct DeviceName {
+  int ifindex = 0;
+  std::string name;
+  bool up = false;  // administratively
+  bool loopback = false;
+  bool tun = false;  // a TUN device: the end of some tunnel
+};
+
+// The networks that stand for one in the routing table: itself, or the two halves of a default route.
+[[nodiscard]] std::vector<Prefix> route_parts(const Prefix& network);
+
 class Netlink {
  public:
   static Result<Netlink> open();
@@ -45,6 +58,8 @@ class Netlink {
   // Nothing when there is no device of that name.
   Result<std::optional<LinkState>> link(std::string_view name);
 
+  Result<std::vector<DeviceName>> devices();
+
   // An mtu of 0 leaves the device's MTU as it is.
   Result<void> set_link_up(int ifindex, unsigned mtu);
   // An address that is there already is no error. IPv6 addresses are added without duplicate address detection.
@@ -57,8 +72,8 @@ class Netlink {
   // A route that is not there is no error.
   Result<void> remove_route(int ifindex, const Prefix& network);
   // Of a device that was configured before: removes its other addresses, but the link-local one that the kernel made,
-  // and its routes of the kind that add_route() makes to other networks.
-  Result<void> remove_others(int ifindex, const std::vector<Prefix>& addresses, const std::vector<Prefix>& networks);
+  // and its routes of the kind that add_route() makes to other networks (route_parts() of what it was given).
+  Result<void> remove_others(int ifindex, const std::vector<Prefix>& addresses, const std::set<Prefix>& networks);
 
  private:
   struct Impl;

@@ -13,9 +13,10 @@ constexpr uint32_t min_words_per_lane = 2;
 // The controller's limit: previous, current, next, unconfirmed ones.
 constexpr uint64_t sessions_a_peer = 5;
 constexpr uint64_t sessions_in_transit = 4;
+constexpr uint64_t peers_added_live = 256;
 constexpr uint64_t lanes_a_session = 16;
 constexpr uint32_t lanes_when_crowded = 4;
-constexpr uint64_t sessions_min = 64;
+constexpr uint64_t counted_min = 64;
 constexpr uint64_t sessions_max = 1U << 22;
 // For each of them the kernel keeps CP_MAX_UPLINKS rows on every CPU.
 constexpr uint64_t counted_max = 1024;
@@ -38,17 +39,21 @@ const control::DataPath* path_on(const control::PeerForwarding& peer, control::U
 SessionCapacity session_capacity(size_t peers, unsigned window_bits) {
   // Beside those of the peers, some that are on their way out: workers let go of a session a moment after the
   // controller.
-  const uint64_t sessions = std::max<uint64_t>(peers, 1) * sessions_a_peer + sessions_in_transit;
+  const auto sessions_of = [](uint64_t count) { return count * sessions_a_peer + sessions_in_transit; };
+  // What the kernel backs with memory at once is for the peers that are known; what costs address space alone, or a
+  // bucket, also for those to come.
+  const uint64_t known = sessions_of(std::max<uint64_t>(peers, 1));
+  const uint64_t sessions = sessions_of(peers + peers_added_live);
   const uint64_t words_per_session = lanes_a_session << (window_bits - CP_WINDOW_WORD_SHIFT);
-  const uint64_t wanted = sessions * words_per_session;
   // Twice of what all want, so that half of it is enough to reserve that.
-  const uint64_t plain_words = std::min(2 * wanted, plain_words_max);
-  return {.sessions = static_cast<uint32_t>(std::clamp(sessions, sessions_min, sessions_max)),
-          .counted = static_cast<uint32_t>(std::clamp(sessions, sessions_min, counted_max)),
-          .shared_words = static_cast<uint32_t>(std::clamp(wanted, shared_words_min, shared_words_max)),
-          .plain_words = static_cast<uint32_t>(plain_words),
-          .words_per_session = static_cast<uint32_t>(words_per_session),
-          .reserved_words = static_cast<uint32_t>(plain_words / 2 / sessions)};
+  const uint64_t plain_words = std::min(2 * sessions * words_per_session, plain_words_max);
+  return {
+      .sessions = static_cast<uint32_t>(std::min(sessions, sessions_max)),
+      .counted = static_cast<uint32_t>(std::clamp(known, counted_min, counted_max)),
+      .shared_words = static_cast<uint32_t>(std::clamp(known * words_per_session, shared_words_min, shared_words_max)),
+      .plain_words = static_cast<uint32_t>(plain_words),
+      .words_per_session = static_cast<uint32_t>(words_per_session),
+      .reserved_words = static_cast<uint32_t>(plain_words / 2 / sessions)};
 }
 
 ReceiveSessions::ReceiveSessions(XdpProgram* program, WindowPool* shared, WindowPool& plain,
@@ -60,21 +65,23 @@ ReceiveSessions::ReceiveSessions(XdpProgram* program, WindowPool* shared, Window
     free_slots_.push_back(slot - 1);
 }
 
-bool ReceiveSessions::add(control::PeerId peer, const std::shared_ptr<crypto::Session>& session) {
-  auto windows = windows_for(*session);
-  if (!windows) {
+ReceiveSessions::Added ReceiveSessions::add(control::PeerId peer, const std::shared_ptr<crypto::Session>& session) {
+  Windows windows = windows_for(*session);
+  if (!windows.range) {
     waiting_.push_back({peer, session});
-    return false;
+    return Added::waiting;
   }
-  ReceiveEntry entry{.sid = session->local_sid(), .peer = peer, .session = session, .windows = std::move(windows)};
+  if (windows.shrunk) ++shrunk_;
+  ReceiveEntry entry{
+      .sid = session->local_sid(), .peer = peer, .session = session, .windows = std::move(windows.range)};
   const Row row = list(entry);
   if (!row.listed) ++unlisted_;
   rows_.insert_or_assign(entry.sid, row);
   table_.insert(std::move(entry));
-  return true;
+  return windows.shrunk ? Added::shrunk : Added::whole;
 }
 
-std::shared_ptr<WindowRange> ReceiveSessions::windows_for(const crypto::Session& session) {
+ReceiveSessions::Windows ReceiveSessions::windows_for(const crypto::Session& session) {
   const uint32_t lanes = session.peer_params().lanes;
   const uint32_t wanted = 1U << (session.local_params().window_bits - CP_WINDOW_WORD_SHIFT);
   // A peer that announces many lanes gets smaller windows.
@@ -84,12 +91,12 @@ std::shared_ptr<WindowRange> ReceiveSessions::windows_for(const crypto::Session&
   const uint32_t most = within(capacity_.words_per_session);
   // The second half of the array is for sessions of few lanes: a few peers of many lanes shall not have it all.
   if (shared_ != nullptr && (lanes <= lanes_when_crowded || shared_->used() < shared_->size() / 2))
-    if (auto windows = shared_->allocate(lanes, most)) return windows;
+    if (auto range = shared_->allocate(lanes, most)) return {.range = std::move(range)};
   const bool plenty = plain_.used() < plain_.size() / 2;
-  std::shared_ptr<WindowRange> windows;
-  for (uint32_t words = plenty ? most : within(capacity_.reserved_words); !windows && words >= min_words_per_lane;
+  Windows windows;
+  for (uint32_t words = plenty ? most : within(capacity_.reserved_words); !windows.range && words >= min_words_per_lane;
        words /= 2) {
-    windows = plain_.allocate(lanes, words);  // a smaller window is better than none
+    windows = {.range = plain_.allocate(lanes, words), .shrunk = words < most};  // a smaller window is better than none
   }
   return windows;
 }
@@ -117,7 +124,7 @@ ReceiveSessions::Row ReceiveSessions::list(const ReceiveEntry& entry) {
 bool ReceiveSessions::retry() {
   bool added = false;
   for (const control::ReceiveSession& one : std::exchange(waiting_, {}))
-    added |= add(one.peer, one.session);
+    added |= add(one.peer, one.session) != Added::waiting;
   return added;
 }
 

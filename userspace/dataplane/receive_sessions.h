@@ -25,7 +25,7 @@
 
 namespace centipede {
 
-// How much there is of everything, for so many configured peers.
+// How much there is of everything, for so many peers at the start and 256 more that are added while it runs.
 struct SessionCapacity {
   uint32_t sessions = 0;           // entries of `sessions`: all that the controller may have
   uint32_t counted = 0;            // of them with rows in session_counters
@@ -41,13 +41,21 @@ class ReceiveSessions {
   // program and shared may be null: no XDP. The pools and the program must outlive this.
   ReceiveSessions(XdpProgram* program, WindowPool* shared, WindowPool& plain, const SessionCapacity& capacity);
 
-  // False when there is no window memory left for it: until retry() finds some, its packets count as of an unknown
-  // session.
-  bool add(control::PeerId peer, const std::shared_ptr<crypto::Session>& session);
+  enum class Added : uint8_t {
+    whole,
+    shrunk,   // with windows smaller than wanted, for want of memory: what is reordered by more is dropped
+    waiting,  // no window memory left: until retry() finds some, its packets count as of an unknown session
+  };
+  Added add(control::PeerId peer, const std::shared_ptr<crypto::Session>& session);
   // Adds what XDP has dropped for it first, as collect_counters() does.
   void remove(wire::SessionId sid, const control::PeerTable& peers);
   // True when a session that had to wait for window memory has got it.
   bool retry();
+
+  // Since the start.
+  [[nodiscard]] uint64_t shrunk() const { return shrunk_; }
+  // Now.
+  [[nodiscard]] size_t waiting() const { return waiting_.size(); }
 
   // Of all that have windows.
   [[nodiscard]] const SessionTable& table() const { return table_; }
@@ -64,7 +72,11 @@ class ReceiveSessions {
     uint32_t slot = CP_NO_COUNTERS;
   };
   using Drops = std::array<uint64_t, CP_MAX_UPLINKS>;
-  [[nodiscard]] std::shared_ptr<WindowRange> windows_for(const crypto::Session& session);
+  struct Windows {
+    std::shared_ptr<WindowRange> range;
+    bool shrunk = false;
+  };
+  [[nodiscard]] Windows windows_for(const crypto::Session& session);
   [[nodiscard]] Row list(const ReceiveEntry& entry);
   void collect(const Row& row, const control::PeerTable& peers);
 
@@ -77,6 +89,7 @@ class ReceiveSessions {
   std::unordered_map<wire::SessionId, Row> rows_;
   SessionTable table_;
   size_t unlisted_ = 0;  // of rows_
+  uint64_t shrunk_ = 0;
   std::vector<control::ReceiveSession> waiting_;
 };
 

@@ -44,6 +44,10 @@ struct UplinkStatus {
   control::UplinkId id = 0;
   std::string name;
   bool usable = false;
+  uint32_t priority = 0;  // lower is preferred by policy backup
+  bool metered = false;
+  uint64_t rate_bps = 0;  // as the user says; 0: unknown
+  std::string pattern;    // that it was taken for ("wl*"); empty: it was named
   std::vector<IpAddress> addresses;
   std::string mode;          // "native/zero-copy", "native", "udp"; empty while the device is absent
   std::string reason;        // why not XDP, where it is not
@@ -54,11 +58,15 @@ struct UplinkStatus {
 
 struct TunnelStatus {
   std::string name;
+  std::string version;  // of the program
+  Duration uptime{};
   crypto::PublicKey public_key;
   uint16_t listen_port = 0;
   std::vector<Prefix> addresses;
   unsigned mtu = 0;
   std::string aead;
+  uint64_t windows_shrunk = 0;    // sessions since the start whose replay windows are small for want of memory
+  uint64_t sessions_waiting = 0;  // that receive nothing now for want of window memory
   std::vector<UplinkStatus> uplinks;
   std::vector<control::PeerStatus> peers;
   control::ControlCounters control;

@@ -177,6 +177,8 @@ Result<void> UdpSocket::configure(const UdpSocketOptions& options) {
                                               static_cast<socklen_t>(options.uplink.size())) != 0) {
     return fail_system("binding a UDP socket to the interface " + options.uplink);
   }
+  if (options.mark != 0 && !set_option(fd, SOL_SOCKET, SO_MARK, static_cast<int>(options.mark)))
+    return fail_system("marking a UDP socket for the kill switch");
   if (options.reuse_port && !set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1)) return fail_system("setting SO_REUSEPORT");
   if (options.filter_fd >= 0 && !set_option(fd, SOL_SOCKET, SO_ATTACH_BPF, options.filter_fd))
     return fail_system("attaching a filter to a UDP socket");

@@ -36,6 +36,7 @@ struct UdpSocketOptions {
   int receive_buffer_bytes = 0;  // 0: the system's default. The kernel doubles it for its own bookkeeping.
   int send_buffer_bytes = 0;
   unsigned busy_poll_us = 0;  // reads that find nothing look into the device's queue (SO_BUSY_POLL); workers' alone
+  uint32_t mark = 0;          // SO_MARK of every packet; 0: none
   uint8_t traffic_class = 0;  // DSCP and ECN bits of every packet
   int filter_fd = -1;  // a BPF socket filter; what it refuses is not queued. Of a group: for the workers' sockets.
 };

@@ -26,6 +26,7 @@ Result<std::shared_ptr<UplinkIo>> UplinkIo::open(const Setup& setup) {
                                         .receive_buffer_bytes = socket_buffer_bytes,
                                         .send_buffer_bytes = socket_buffer_bytes,
                                         .busy_poll_us = setup.busy_poll_us,
+                                        .mark = setup.mark,
                                         .filter_fd = setup.program != nullptr ? setup.program->socket_filter_fd() : -1},
                                        setup.workers);
   if (!sockets) return std::unexpected(sockets.error());

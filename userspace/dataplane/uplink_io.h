@@ -35,6 +35,7 @@ class UplinkIo {
     unsigned workers = 1;
     ReceiveMode mode = ReceiveMode::automatic;
     unsigned busy_poll_us = 0;
+    uint32_t mark = 0;
     XdpProgram* program = nullptr;  // null: neither XDP nor early drop is to be had, see no_program_reason
     std::string no_program_reason;
   };

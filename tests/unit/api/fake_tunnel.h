@@ -14,6 +14,8 @@ namespace centipede::api {
 inline TunnelStatus full_status() {
   TunnelStatus status;
   status.name = "cp0";
+  status.version = "0.1.0";
+  status.uptime = milliseconds(86'400'250);
   const std::array<uint8_t, 32> seed{7};
   const auto identity = crypto::Identity::from_seed(crypto::SecretKey(seed));
   status.public_key = identity.public_key();
@@ -30,6 +32,10 @@ inline TunnelStatus full_status() {
   uplink.id = 3;
   uplink.name = "eth0";
   uplink.usable = true;
+  uplink.priority = 10;
+  uplink.metered = true;
+  uplink.rate_bps = 20'000'000;
+  uplink.pattern = "eth*";
   uplink.addresses = {*IpAddress::parse("192.0.2.1"), *IpAddress::parse("2001:db8::1")};
   uplink.mode = "native";
   uplink.reason = "no zero-copy";
@@ -47,6 +53,8 @@ inline TunnelStatus full_status() {
   path.state = control::PathState::active;
   path.rtt = microseconds(12345);
   path.rtt_variation = microseconds(678);
+  path.priority = 10;
+  path.late = microseconds(2345);
   path.loss_in = 0.25;
   path.loss_out = 0.0;
   path.sent_packets = next++;
@@ -62,6 +70,7 @@ inline TunnelStatus full_status() {
   silent.uplink_name = "wlan0";
   silent.local = *IpAddress::parse("2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff");
   silent.remote = *Endpoint::parse("[2001:db8:1111:2222:3333:4444:5555:6666]:5820");
+  silent.enabled = false;
   silent.state = control::PathState::down;
   control::PeerStatus peer;
   peer.id = 1;
@@ -69,6 +78,8 @@ inline TunnelStatus full_status() {
   peer.public_key = identity.public_key();
   peer.policy = control::Policy::backup;
   peer.allowed_ips = {*Prefix::parse("10.10.0.2/32"), *Prefix::parse("192.168.7.0/24")};
+  peer.endpoints = {"203.0.113.5:5820", "vpn.example.org:5820"};
+  peer.preshared = true;
   peer.session_age = milliseconds(42500);
   peer.last_handshake = seconds(43);
   peer.handshakes = 2;

@@ -67,8 +67,8 @@ class CommandTest : public testing::Test {
                 return std::make_unique<FakeRunningTunnel>(std::move(config), running_);
               },
               .missing_privilege = [this] { return missing_privilege_; },
+              .clear_leftovers = [this](const std::string&) { return leftovers_; },
               .protect_memory = [] {}};
-    host.resolver = [](const std::string& name) -> Result<std::vector<IpAddress>> { return fail("resolving " + name); };
     host.config_directory = folder_.file("etc");
     host.runtime_directory = folder_.file("run");
     std::vector<const char*> argv{"centipede"};
@@ -101,6 +101,7 @@ class CommandTest : public testing::Test {
   std::string config_;
   std::string start_error_;
   std::string missing_privilege_;
+  Result<std::vector<std::string>> leftovers_ = std::vector<std::string>{};
   std::atomic<int> running_ = 0;
 };
 
@@ -265,6 +266,16 @@ TEST_F(CommandTest, of_many_attaches_at_once_one_runs_and_the_others_add_their_u
   }
 }
 
+TEST_F(CommandTest, detach_takes_away_what_a_killed_daemon_left) {
+  leftovers_ = {"the kill switch of cp0"};
+  const Outcome outcome = run({"detach"});
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_EQ(outcome.out, "removed the kill switch of cp0\n");
+  leftovers_ = fail("removing the kill switch of cp0: nftables: no");
+  EXPECT_EQ(run({"detach"}).code, 1);
+  EXPECT_THAT(run({"detach"}).err, HasSubstr("nftables: no"));
+}
+
 TEST_F(CommandTest, commands_on_a_tunnel_that_does_not_run_say_so) {
   for (const std::vector<std::string>& arguments : {std::vector<std::string>{"detach"},
                                                     {"detach", "eth0"},
@@ -351,6 +362,7 @@ TEST_F(CommandTest, a_second_signal_ends_a_tunnel_that_hangs_at_once) {
                 return std::make_unique<Hanging>(std::move(config), running_);
               },
               .missing_privilege = [] { return std::string(); },
+              .clear_leftovers = {},
               .protect_memory = [] {}};
     host.runtime_directory = folder_.file("run");
     const char* argv[] = {"centipede", "attach", "-c", path.c_str()};

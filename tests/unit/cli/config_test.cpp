@@ -33,13 +33,8 @@ std::string peer_text(uint8_t seed, const std::string& more = "") {
   return "[[peer]]\npublic_key = \"" + public_text(seed) + "\"\n" + more;
 }
 
-Result<std::vector<IpAddress>> fake_resolver(const std::string& host) {
-  if (host == "vpn.example.org") return std::vector{*IpAddress::parse("203.0.113.9"), *IpAddress::parse("2001:db8::9")};
-  return fail("resolving " + host + ": Name or service not known");
-}
-
 Result<LoadedConfig> parse(const std::string& text) {
-  return parse_config(text, "/etc/centipede/cp0.toml", fake_resolver);
+  return parse_config(text, "/etc/centipede/cp0.toml");
 }
 
 class ConfigTest : public testing::Test {
@@ -72,7 +67,11 @@ TEST_F(ConfigTest, every_key_reaches_the_tunnel) {
   const auto loaded = parse(interface_text(R"(
 address = ["10.10.0.1/24", "fd10::1/64"]
 listen_port = 5821
-uplinks = ["eth0", "wlan0"]
+uplinks = ["eth0", "wl*"]
+exclude_uplinks = ["wlan9", "docker*"]
+kill_switch = true
+dns = ["10.10.0.53", "fd10::53"]
+dns_search = ["corp.example", "lab"]
 workers = 3
 mode = "udp"
 aead = "sodium"
@@ -82,6 +81,14 @@ window = 65536
 heartbeat_ms = 500
 rekey_seconds = 60
 routes = false
+[[uplink]]
+name = "wwan0"
+priority = 4294967295
+metered = true
+rate = "20M"
+[[uplink]]
+name = "wl*"
+rate = 300
 )") +
                             peer_text(2, R"(
 name = "office"
@@ -89,6 +96,12 @@ preshared_key = ")" + key_text(9) + R"("
 allowed_ips = ["10.10.0.2/32", "192.168.7.0/24"]
 endpoints = ["203.0.113.5:5820", "[2001:db8::1]:5820", "vpn.example.org:5999"]
 policy = "backup"
+[[peer.path]]
+uplink = "wwan0"
+enabled = false
+priority = 3
+[[peer.path]]
+uplink = "eth0"
 )"));
   ASSERT_TRUE(loaded) << loaded.error().text;
   const TunnelConfig& tunnel = loaded->tunnel;
@@ -98,7 +111,13 @@ policy = "backup"
   ASSERT_EQ(tunnel.addresses.size(), 2U);
   EXPECT_EQ(tunnel.addresses[0].text(), "10.10.0.1/24");
   EXPECT_EQ(tunnel.listen_port, 5821);
-  EXPECT_EQ(tunnel.live.uplinks, (std::vector<UplinkSettings>{{.name = "eth0"}, {.name = "wlan0"}}));
+  const std::vector<UplinkSettings> uplinks{
+      {.name = "eth0"}, {.name = "wl*", .rate_bps = 300}, {"wwan0", 4294967295, true, 20'000'000}};
+  EXPECT_EQ(tunnel.live.uplinks, uplinks);
+  EXPECT_EQ(tunnel.live.excluded_uplinks, (std::vector<std::string>{"wlan9", "docker*"}));
+  EXPECT_TRUE(tunnel.kill_switch);
+  EXPECT_EQ(tunnel.dns, (std::vector{*IpAddress::parse("10.10.0.53"), *IpAddress::parse("fd10::53")}));
+  EXPECT_EQ(tunnel.dns_search, (std::vector<std::string>{"corp.example", "lab"}));
   EXPECT_EQ(tunnel.workers, 3U);
   EXPECT_EQ(tunnel.mode, ReceiveMode::udp);
   EXPECT_EQ(tunnel.aead, crypto::AeadChoice::sodium);
@@ -115,9 +134,9 @@ policy = "backup"
   EXPECT_TRUE(peer.preshared_key->equals(*crypto::secret_from_base64(key_text(9))));
   EXPECT_EQ(peer.preshared_key_file, "");
   EXPECT_EQ(peer.allowed_ips.size(), 2U);
-  ASSERT_EQ(peer.endpoints.size(), 4U);
-  EXPECT_EQ(peer.endpoints[2].text(), "203.0.113.9:5999");
-  EXPECT_EQ(peer.endpoints[3].text(), "[2001:db8::9]:5999");
+  EXPECT_EQ(peer.endpoints.size(), 2U);
+  EXPECT_EQ(peer.host_endpoints, (std::vector<control::HostEndpoint>{{"vpn.example.org", 5999}}));
+  EXPECT_EQ(peer.paths, (std::vector<control::PathSettings>{{"wwan0", false, 3}, {.uplink = "eth0"}}));
   EXPECT_EQ(peer.policy, control::Policy::backup);
 }
 
@@ -246,13 +265,13 @@ TEST_F(ConfigTest, host_bits_in_allowed_ips_are_masked_with_a_warning) {
   EXPECT_THAT(loaded->warnings[1], HasSubstr("twice"));
 }
 
-TEST_F(ConfigTest, a_host_name_that_does_not_resolve_is_left_out_with_a_warning) {
-  const auto loaded =
-      parse(interface_text() + peer_text(2, "endpoints = [\"gone.example:5820\", \"192.0.2.1:1\", \"192.0.2.1:1\"]\n"));
+TEST_F(ConfigTest, an_endpoint_that_is_given_twice_counts_once) {
+  const auto loaded = parse(interface_text() + peer_text(2,
+                                                         "endpoints = [\"gone.example:5820\", \"192.0.2.1:1\", "
+                                                         "\"192.0.2.1:1\", \"gone.example:5820\"]\n"));
   ASSERT_TRUE(loaded) << loaded.error().text;
   EXPECT_EQ(loaded->tunnel.live.peers[0].endpoints.size(), 1U);
-  ASSERT_EQ(loaded->warnings.size(), 1U);
-  EXPECT_THAT(loaded->warnings[0], HasSubstr("gone.example"));
+  EXPECT_EQ(loaded->tunnel.live.peers[0].host_endpoints.size(), 1U);
 }
 
 TEST_F(ConfigTest, uplinks_must_be_device_names_and_differ) {
@@ -260,6 +279,62 @@ TEST_F(ConfigTest, uplinks_must_be_device_names_and_differ) {
     refused(interface_text("uplinks = [\"" + std::string(name) + "\"]\n"), 3, {});
   }
   refused(interface_text("uplinks = [\"eth0\", \"eth1\", \"eth0\"]\n"), 3, {"eth0", "twice"});
+  EXPECT_TRUE(parse(interface_text("uplinks = [\"fifteen-letters\"]\n")));
+}
+
+TEST_F(ConfigTest, sections_of_uplinks_are_refused_with_the_reason) {
+  const auto section = [](const std::string& lines) { return interface_text("[[uplink]]\n" + lines); };
+  refused(section(""), 3, {"no name"});
+  refused(section("name = \"cp0\"\n"), 4, {"the tunnel itself"});
+  refused(section("name = \"sixteen-letters!\"\n"), 4, {"no name of a device"});
+  refused(section("name = \"a\"\n[[uplink]]\nname = \"a\"\n"), 6, {"already"});
+  refused(section("name = \"a\"\npriority = -1\n"), 5, {"priority", "0 to 4294967295"});
+  refused(section("name = \"a\"\npriority = 4294967296\n"), 5, {"priority"});
+  refused(section("name = \"a\"\nmetered = 1\n"), 5, {"metered", "true or false"});
+  refused(section("name = \"a\"\nmeterd = true\n"), 5, {"did you mean \"metered\""});
+  for (const char* rate : {"0", "-1", "\"\"", "\"M\"", "\"20m\"", "\"20 M\"", "\"1001G\"", "\"-5M\"", "\"2.5M\"",
+                           "\"99999999999999999999\"", "1000000000001"}) {
+    refused(section("name = \"a\"\nrate = " + std::string(rate) + "\n"), 5, {"rate", "20M"});
+  }
+  refused(section("name = \"a\"\nrate = true\n"), 5, {"rate", "bits a second"});
+  refused("uplink = 5\n" + interface_text(), 1, {"[[uplink]]"});
+  refused("uplink = [5]\n" + interface_text(), 1, {"[[uplink]]"});
+  std::string many;
+  for (int i = 0; i < 17; ++i)
+    many += "[[uplink]]\nname = \"eth" + std::to_string(i) + "\"\n";
+  refused(interface_text() + many, 36, {"more than 16 uplinks"});
+  refused(interface_text("uplinks = [\"a\"]\nexclude_uplinks = [\"a\"]\n"), 4, {"an uplink as well"});
+  refused(interface_text("exclude_uplinks = [\"a*\", \"a*\"]\n"), 3, {"twice"});
+  refused(interface_text("exclude_uplinks = [\"a/b\"]\n"), 3, {"no name of a device"});
+  std::string list = "exclude_uplinks = [";
+  for (int i = 0; i < 257; ++i)
+    list += "\"a" + std::to_string(i) + "\",";
+  refused(interface_text(list + "]\n"), 3, {"more than 256"});
+}
+
+TEST_F(ConfigTest, paths_of_a_peer_are_refused_with_the_reason) {
+  const auto path = [](const std::string& lines) { return interface_text() + peer_text(2, "[[peer.path]]\n" + lines); };
+  refused(path(""), 5, {"no uplink"});
+  refused(path("uplink = \"wl*\"\n"), 6, {"no name of a device"});
+  refused(path("uplink = \"sixteen-letters!\"\n"), 6, {"no name of a device"});
+  refused(path("uplink = \"a\"\n[[peer.path]]\nuplink = \"a\"\n"), 8, {"\"a\"", "twice"});
+  refused(path("uplink = \"a\"\nenabled = 0\n"), 7, {"enabled"});
+  refused(path("uplink = \"a\"\npriority = \"1\"\n"), 7, {"priority"});
+  refused(path("uplnk = \"a\"\n"), 6, {"did you mean \"uplink\""});
+  refused(interface_text() + peer_text(2, "path = 1\n"), 5, {"[[peer.path]]"});
+  std::string many;
+  for (int i = 0; i < 65; ++i)
+    many += "[[peer.path]]\nuplink = \"eth" + std::to_string(i) + "\"\n";
+  refused(interface_text() + peer_text(2, many), 134, {"more than 64 paths"});
+}
+
+TEST_F(ConfigTest, name_servers_are_addresses_and_search_domains_names) {
+  for (const char* server : {"", "dns.example", "10.0.0.53:53", "0.0.0.0", "ff02::1", "fe80::1"})
+    refused(interface_text("dns = [\"" + std::string(server) + "\"]\n"), 3, {"name server"});
+  refused(interface_text("dns = [\"10.0.0.1\", \"10.0.0.1\"]\n"), 3, {"twice"});
+  for (const char* domain : {"", "a b", "-a", ".a", "10.0.0.1", "a\\nb", "a;b"})
+    refused(interface_text("dns = [\"10.0.0.1\"]\ndns_search = [\"" + std::string(domain) + "\"]\n"), 4, {"no domain"});
+  refused(interface_text("dns_search = [\"a\"]\n"), 3, {"without dns"});
 }
 
 TEST_F(ConfigTest, policies_and_modes_that_are_not_there_are_refused_with_those_that_are) {
@@ -285,9 +360,9 @@ TEST_F(ConfigTest, what_is_no_toml_is_refused_with_the_place) {
 TEST_F(ConfigTest, the_files_name_is_the_interfaces) {
   for (const char* path :
        {"/etc/centipede/sixteen-letters!.toml", "/etc/centipede/a b.toml", "/etc/centipede/%d.toml"}) {
-    EXPECT_FALSE(parse_config(interface_text(), path, fake_resolver)) << path;
+    EXPECT_FALSE(parse_config(interface_text(), path)) << path;
   }
-  EXPECT_EQ(parse_config(interface_text(), "home.toml", fake_resolver)->tunnel.name, "home");
+  EXPECT_EQ(parse_config(interface_text(), "home.toml")->tunnel.name, "home");
 }
 
 TEST_F(ConfigTest, key_files_are_found_beside_the_configuration) {
@@ -297,14 +372,14 @@ TEST_F(ConfigTest, key_files_are_found_beside_the_configuration) {
                                  "[interface]\nprivate_key_file = \"own.key\"\n" +
                                      peer_text(2, "preshared_key_file = \"" + folder_.file("office.psk") + "\"\n"),
                                  0644);
-  const auto loaded = load_config(path, fake_resolver);
+  const auto loaded = load_config(path);
   ASSERT_TRUE(loaded) << loaded.error().text;
   EXPECT_EQ(loaded->tunnel.identity.public_key().base64(), public_text(1));
   EXPECT_TRUE(loaded->tunnel.live.peers[0].preshared_key);
   ASSERT_EQ(loaded->warnings.size(), 1U) << "of the key file, not of the configuration, which holds no key";
   EXPECT_THAT(loaded->warnings[0], HasSubstr("chmod 600 " + folder_.file("office.psk")));
   write("own.key", key_text(1) + key_text(1));
-  EXPECT_THAT(load_config(path, fake_resolver).error().text, HasSubstr("private_key_file holds no valid key"));
+  EXPECT_THAT(load_config(path).error().text, HasSubstr("private_key_file holds no valid key"));
 }
 
 TEST_F(ConfigTest, the_file_of_a_preshared_key_is_known_for_reading_it_again) {
@@ -313,43 +388,42 @@ TEST_F(ConfigTest, the_file_of_a_preshared_key_is_known_for_reading_it_again) {
   const std::string path = write("cp0.toml", interface_text() + peer_text(2, "preshared_key_file = \"office.psk\"\n"));
   const std::string absolute = write("cp1.toml", interface_text() + peer_text(2, named));
   for (const auto& config : {path, absolute}) {
-    const auto loaded = load_config(config, fake_resolver);
+    const auto loaded = load_config(config);
     ASSERT_TRUE(loaded) << loaded.error().text;
     EXPECT_EQ(loaded->tunnel.live.peers[0].preshared_key_file, folder_.file("office.psk"));
     EXPECT_TRUE(loaded->tunnel.live.peers[0].preshared_key->equals(*crypto::secret_from_base64(key_text(9))));
   }
   const std::filesystem::path before = std::filesystem::current_path();
   std::filesystem::current_path(folder_.path());
-  const auto relative = load_config("cp0.toml", fake_resolver);
+  const auto relative = load_config("cp0.toml");
   std::filesystem::current_path(before);
   ASSERT_TRUE(relative) << relative.error().text;
   const std::string file = relative->tunnel.live.peers[0].preshared_key_file;
   EXPECT_EQ(file.front(), '/') << "the daemon may work in another folder";
   EXPECT_TRUE(std::filesystem::equivalent(file, folder_.file("office.psk"))) << file;
   write("office.psk", "spoilt\n");
-  EXPECT_THAT(load_config(path, fake_resolver).error().text, HasSubstr("preshared_key_file holds no valid key"));
+  EXPECT_THAT(load_config(path).error().text, HasSubstr("preshared_key_file holds no valid key"));
 }
 
 TEST_F(ConfigTest, a_file_that_holds_a_key_and_is_open_to_others_brings_a_warning) {
   const std::string path = write("cp0.toml", interface_text() + peer_text(2), 0644);
-  const auto open = load_config(path, fake_resolver);
+  const auto open = load_config(path);
   ASSERT_TRUE(open) << open.error().text;
   ASSERT_EQ(open->warnings.size(), 1U);
   EXPECT_THAT(open->warnings[0], HasSubstr("chmod 600 " + path));
   chmod(path.c_str(), 0640);
-  EXPECT_TRUE(load_config(path, fake_resolver)->warnings.empty());
+  EXPECT_TRUE(load_config(path)->warnings.empty());
 }
 
 TEST_F(ConfigTest, files_that_cannot_be_a_configuration_are_clear_errors) {
-  EXPECT_THAT(load_config(folder_.file("none.toml"), fake_resolver).error().text, HasSubstr("No such file"));
-  EXPECT_THAT(load_config(folder_.path(), fake_resolver).error().text, HasSubstr("is a folder"));
-  EXPECT_THAT(load_config("/dev/null", fake_resolver).error().text, HasSubstr("no regular file"));
-  EXPECT_THAT(load_config(write("cp1.toml", std::string((16 << 20) + 1, '#')), fake_resolver).error().text,
-              HasSubstr("longer than"));
-  EXPECT_THAT(load_config(write("cp2.toml", ""), fake_resolver).error().text, HasSubstr("[interface]"));
+  EXPECT_THAT(load_config(folder_.file("none.toml")).error().text, HasSubstr("No such file"));
+  EXPECT_THAT(load_config(folder_.path()).error().text, HasSubstr("is a folder"));
+  EXPECT_THAT(load_config("/dev/null").error().text, HasSubstr("no regular file"));
+  EXPECT_THAT(load_config(write("cp1.toml", std::string((16 << 20) + 1, '#'))).error().text, HasSubstr("longer than"));
+  EXPECT_THAT(load_config(write("cp2.toml", "")).error().text, HasSubstr("[interface]"));
   ASSERT_EQ(mkfifo(folder_.file("cp3.toml").c_str(), 0600), 0);
-  EXPECT_THAT(load_config(folder_.file("cp3.toml"), fake_resolver).error().text, HasSubstr("no regular file"));
-  EXPECT_TRUE(load_config(write("cp4.toml", interface_text() + std::string(1 << 19, '#')), fake_resolver));
+  EXPECT_THAT(load_config(folder_.file("cp3.toml")).error().text, HasSubstr("no regular file"));
+  EXPECT_TRUE(load_config(write("cp4.toml", interface_text() + std::string(1 << 19, '#'))));
 }
 
 // Some changes of a genuine file: a byte, a bit, a piece cut out or doubled, a line gone or doubled elsewhere, a token
@@ -407,10 +481,13 @@ TEST_F(ConfigTest, a_hundred_thousand_mutated_files_give_an_error_of_one_line_wi
   const std::string genuine =
       interface_text(
           "address = [\"10.10.0.1/24\", \"fd10::1/64\"]\nlisten_port = 5820\nuplinks = [\"eth0\"]\nworkers = 2\n"
-          "mode = \"auto\"\nmtu = 1400\nwindow = 32768\nheartbeat_ms = 250\nrekey_seconds = 60\nroutes = true\n") +
+          "exclude_uplinks = [\"docker*\"]\ndns = [\"10.0.0.1\"]\ndns_search = [\"corp\"]\nkill_switch = true\n"
+          "mode = \"auto\"\nmtu = 1400\nwindow = 32768\nheartbeat_ms = 250\nrekey_seconds = 60\nroutes = true\n"
+          "[[uplink]]\nname = \"wl*\"\npriority = 3\nmetered = true\nrate = \"20M\"\n") +
       peer_text(2, "name = \"office\"\npreshared_key = \"" + key_text(9) +
                        "\"\nallowed_ips = [\"10.10.0.2/32\"]\nendpoints = [\"192.0.2.1:5820\", "
-                       "\"vpn.example.org:1\"]\npolicy = \"redundant\"\n") +
+                       "\"vpn.example.org:1\"]\npolicy = \"redundant\"\n[[peer.path]]\nuplink = "
+                       "\"eth0\"\nenabled = false\npriority = 9\n") +
       peer_text(3, "preshared_key_file = \"" + folder_.file("office.psk") + "\"\nallowed_ips = [\"10.10.0.3/32\"]\n");
   ASSERT_TRUE(parse(genuine)) << parse(genuine).error().text;
   std::mt19937 random(20);

@@ -94,7 +94,8 @@ struct Host {
                       .workers = 1,
                       .timing = timing,
                       .gate = gate,
-                      .timestamp_floor_ns = kept.sent_limit_ns};
+                      .timestamp_floor_ns = kept.sent_limit_ns,
+                      .accepted_timestamps_ns = {kept.accepted.begin(), kept.accepted.end()}};
     settings.params.heartbeat_ms =
         static_cast<uint32_t>(std::chrono::duration_cast<milliseconds>(timing.heartbeat_interval).count());
     controller = std::make_unique<Controller>(std::move(settings), randomness, &key_files);
@@ -154,8 +155,6 @@ class Network {
                           .preshared_key_file = hosts[host]->key_files.files.empty() ? "" : "psk",
                           .endpoints = std::move(endpoints),
                           .policy = policy};
-    for (const auto& [key, accepted_ns] : hosts[host]->kept.accepted)
-      if (key == settings.public_key) settings.accepted_timestamp_ns = accepted_ns;
     const auto id = hosts[host]->controller->add_peer(std::move(settings), time(host));
     EXPECT_TRUE(id.has_value());
     settle(host);

@@ -15,6 +15,8 @@ std::shared_ptr<crypto::Session> session(wire::SessionId sid, uint8_t lanes) {
                                            crypto::Established{.peer_sid = sid, .peer_params = {.lanes = lanes}});
 }
 
+using Added = ReceiveSessions::Added;
+
 class ReceiveSessionsTest : public testing::Test {
  protected:
   void SetUp() override { ASSERT_TRUE(crypto::initialise()); }
@@ -24,9 +26,10 @@ TEST_F(ReceiveSessionsTest, a_session_that_finds_no_window_memory_gets_it_when_a
   std::vector<uint64_t> memory(words_per_lane);
   WindowPool pool(memory);
   ReceiveSessions sessions(nullptr, nullptr, pool, {.words_per_session = words_per_lane});
-  ASSERT_TRUE(sessions.add(0, session(1, 1)));
+  ASSERT_EQ(sessions.add(0, session(1, 1)), Added::whole);
   auto plan_of_a_slow_worker = sessions.table();
-  EXPECT_FALSE(sessions.add(0, session(2, 1)));
+  EXPECT_EQ(sessions.add(0, session(2, 1)), Added::waiting);
+  EXPECT_EQ(sessions.waiting(), 1U);
   sessions.remove(1, {});
   EXPECT_FALSE(sessions.retry()) << "a worker still reads the window";
   EXPECT_EQ(sessions.table().size(), 0U);
@@ -41,8 +44,8 @@ TEST_F(ReceiveSessionsTest, a_session_removed_while_it_waits_is_forgotten) {
   std::vector<uint64_t> memory(words_per_lane);
   WindowPool pool(memory);
   ReceiveSessions sessions(nullptr, nullptr, pool, {.words_per_session = words_per_lane});
-  ASSERT_TRUE(sessions.add(0, session(1, 1)));
-  EXPECT_FALSE(sessions.add(0, session(2, 1)));
+  ASSERT_EQ(sessions.add(0, session(1, 1)), Added::whole);
+  EXPECT_EQ(sessions.add(0, session(2, 1)), Added::waiting);
   sessions.remove(2, {});
   sessions.remove(1, {});
   EXPECT_FALSE(sessions.retry());
@@ -53,8 +56,8 @@ TEST_F(ReceiveSessionsTest, a_peer_with_many_lanes_gets_smaller_windows_and_leav
   std::vector<uint64_t> memory(size_t{2} * words_per_lane);
   WindowPool pool(memory);
   ReceiveSessions sessions(nullptr, nullptr, pool, {.words_per_session = words_per_lane});
-  ASSERT_TRUE(sessions.add(0, session(1, CP_DATA_LANES)));
-  ASSERT_TRUE(sessions.add(1, session(2, 1)));
+  ASSERT_EQ(sessions.add(0, session(1, CP_DATA_LANES)), Added::whole);
+  ASSERT_EQ(sessions.add(1, session(2, 1)), Added::whole);
   EXPECT_EQ(sessions.table().find(1)->windows->lanes(), CP_DATA_LANES);
   EXPECT_EQ(sessions.table().find(1)->windows->words(), 8U);
   EXPECT_EQ(sessions.table().find(2)->windows->lanes(), 1U);
@@ -69,14 +72,15 @@ TEST_F(ReceiveSessionsTest,
   WindowPool plain(unseen);
   ReceiveSessions sessions(nullptr, &shared, plain, {.words_per_session = words_per_lane, .reserved_words = 256});
   for (wire::SessionId sid = 1; sid <= 4; ++sid)
-    ASSERT_TRUE(sessions.add(0, session(sid, 1)));
+    ASSERT_EQ(sessions.add(0, session(sid, 1)), sid == 4 ? Added::shrunk : Added::whole);
   const auto windows = [&](wire::SessionId sid) -> const WindowRange& { return *sessions.table().find(sid)->windows; };
   EXPECT_EQ(&windows(1).pool(), &shared);
   EXPECT_EQ(&windows(2).pool(), &plain);
   EXPECT_EQ(windows(3).words(), words_per_lane);
+  EXPECT_EQ(sessions.shrunk(), 1U);
   EXPECT_EQ(windows(4).words(), 256U) << "half of the memory is used: what is left is shared out";
   sessions.remove(1, {});
-  ASSERT_TRUE(sessions.add(0, session(5, 1)));
+  ASSERT_EQ(sessions.add(0, session(5, 1)), Added::whole);
   EXPECT_EQ(&windows(5).pool(), &shared) << "what comes back is seen first";
 }
 
@@ -87,8 +91,8 @@ TEST_F(ReceiveSessionsTest, peers_of_many_lanes_leave_half_of_what_xdp_sees_to_t
   WindowPool plain(unseen);
   ReceiveSessions sessions(nullptr, &shared, plain, {.words_per_session = 8 * words_per_lane, .reserved_words = 256});
   for (wire::SessionId sid = 1; sid <= 4; ++sid)
-    ASSERT_TRUE(sessions.add(0, session(sid, 8)));
-  ASSERT_TRUE(sessions.add(1, session(5, 4)));
+    ASSERT_EQ(sessions.add(0, session(sid, 8)), Added::whole);
+  ASSERT_EQ(sessions.add(1, session(5, 4)), Added::whole);
   const auto pool_of = [&](wire::SessionId sid) { return &sessions.table().find(sid)->windows->pool(); };
   EXPECT_EQ(pool_of(2), &shared);
   EXPECT_EQ(pool_of(3), &plain);
@@ -104,7 +108,7 @@ TEST_F(ReceiveSessionsTest, every_session_of_every_peer_finds_its_reserve_howeve
   ReceiveSessions sessions(nullptr, nullptr, plain, capacity);
   const auto spread = [](uint64_t number) { return number * 0x9e3779b97f4a7c15; };  // as random ones are
   for (uint64_t number = 1; number <= peers * 5; ++number)
-    ASSERT_TRUE(sessions.add(0, session(spread(number), 16))) << number;
+    ASSERT_NE(sessions.add(0, session(spread(number), 16)), Added::waiting) << number;
   EXPECT_GE(sessions.table().find(spread(peers * 5))->windows->words(), 32U);
 }
 
@@ -113,6 +117,8 @@ TEST(SessionCapacity, few_peers_get_full_windows_and_many_idle_ones_cost_the_ker
   EXPECT_EQ(one.words_per_session, 16 * words_per_lane);
   EXPECT_EQ(one.shared_words, 9 * 16 * words_per_lane) << "each of 5 sessions and 4 on their way out, 16 lanes";
   EXPECT_EQ(one.reserved_words, one.words_per_session);
+  EXPECT_GE(one.sessions, 257 * 5U) << "256 peers may be added while it runs";
+  EXPECT_LE(one.counted * CP_MAX_UPLINKS * sizeof(cp_session_counters), size_t{25'000}) << "on each CPU";
   const SessionCapacity many = session_capacity(10'000, CP_WINDOW_BITS_DEFAULT);
   EXPECT_GE(many.sessions, 50'000U) << "an entry for every session, or strangers' packets would have to pass";
   EXPECT_EQ(many.words_per_session, one.words_per_session);

@@ -1,0 +1,22 @@
+// What must hold for the settings of all peers together: each key, name and network is one peer's. Pure.
+// Errors: EINVAL for what makes no sense by itself, EEXIST for what two peers have; the text names the peer.
+#pragma once
+
+#include <vector>
+
+#include "base/result.h"
+#include "control/settings.h"
+
+namespace centipede::control {
+
+[[nodiscard]] Result<void> check_peers(const std::vector<PeerSettings>& peers, const crypto::PublicKey& own_key);
+
+// The same in every respect, so that there is nothing to do.
+[[nodiscard]] bool same_settings(const PeerSettings& a, const PeerSettings& b);
+// Both none, or the same bytes.
+[[nodiscard]] bool same_preshared_key(const PeerSettings& a, const PeerSettings& b);
+
+// The name, or the key where there is none.
+[[nodiscard]] std::string display_name(const PeerSettings& peer);
+
+}  // namespace centipede::control

@@ -1,0 +1,38 @@
+#include "dataplane/host_names.h"
+
+#include <utility>
+
+#include "dataplane/log.h"
+
+namespace centipede {
+
+void HostNames::run(const std::vector<std::string>& uplinks, Instant now) {
+  const auto due = schedule_.due(setup_.controller.unresolved(), now);
+  if (due.empty()) return;
+  std::string problem = "too many names wait to be resolved";
+  if (!resolver_) {
+    const auto done = [this](const NameResolver::Answer& answer) {
+      setup_.mailbox.post(ControlMailbox::Task([this, answer] { take(answer); }));
+    };
+    auto started = NameResolver::start({.done = done, .inside = setup_.inside, .mark = setup_.mark});
+    if (started) {
+      resolver_ = std::move(*started);
+    } else {
+      problem = started.error().text;
+    }
+  }
+  for (const control::UnresolvedPeer& one : due) {
+    if (resolver_ && resolver_->ask({.peer = one.peer, .hosts = one.hosts, .uplinks = uplinks})) continue;
+    take({.peer = one.peer, .endpoints = {}, .problem = problem});
+  }
+}
+
+void HostNames::take(const NameResolver::Answer& answer) {
+  const Now now = setup_.clock();
+  if (schedule_.answered(answer.peer, answer.problem, now.monotonic) && !answer.problem.empty()) {
+    log::warning("{}; it is tried again", answer.problem);
+  }
+  if (!answer.endpoints.empty()) setup_.controller.set_resolved(answer.peer, answer.endpoints, now);
+}
+
+}  // namespace centipede

@@ -1,0 +1,101 @@
+#include "dataplane/host_settings.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "dataplane/kill_switch.h"
+#include "dataplane/log.h"
+#include "dataplane/name_servers.h"
+
+namespace centipede {
+namespace {
+
+void log_failure(const Result<void>& outcome) {
+  if (!outcome) log::warning("{}", outcome.error().text);
+}
+
+// An IPv4 tunnel for everything is meant to hide this host, and IPv6 goes round it.
+void warn_of_gaps(const std::set<Prefix>& networks) {
+  const auto all_of = [&](bool v4) {
+    return std::ranges::any_of(
+        networks, [&](const Prefix& network) { return network.length == 0 && network.address.is_v4() == v4; });
+  };
+  if (all_of(true) == all_of(false)) return;
+  log::warning("kill_switch: {} goes into the tunnel and {} does not: add \"{}\" to allowed_ips if it is to be stopped",
+               all_of(true) ? "all of IPv4" : "all of IPv6", all_of(true) ? "IPv6" : "IPv4",
+               all_of(true) ? "::/0" : "0.0.0.0/0");
+}
+
+}  // namespace
+
+std::set<Prefix> inside_networks(const std::vector<control::PeerSettings>& peers) {
+  std::set<Prefix> all;
+  for (const control::PeerSettings& peer : peers)
+    all.insert(peer.allowed_ips.begin(), peer.allowed_ips.end());
+  return all;
+}
+
+HostSettings::HostSettings(const TunnelConfig& config) : config_(config) {}
+
+uint32_t HostSettings::mark() const {
+  return config_.kill_switch ? kill_switch_mark : 0;
+}
+
+Result<void> HostSettings::protect(std::set<Prefix> networks) {
+  log_failure(revert_name_servers(config_.name, config_.state_directory));
+  was_protected_ = kill_switch_is_set(config_.name);
+  if (config_.kill_switch && networks.empty()) return set_kill_switch(config_.name, {});  // what was left is replaced
+  if (config_.kill_switch) return change_networks(std::move(networks));
+  if (was_protected_) {
+    log::info("the kill switch that an earlier run left is removed: the configuration asks for none");
+    log_failure(remove_kill_switch(config_.name));
+  }
+  return {};
+}
+
+Result<void> HostSettings::widen(std::set<Prefix> networks) {
+  if (!config_.kill_switch) return {};
+  networks.insert(networks_.begin(), networks_.end());
+  return change_networks(std::move(networks));
+}
+
+Result<void> HostSettings::change_networks(std::set<Prefix> networks) {
+  if (!config_.kill_switch) return {};
+  if (networks == networks_) return {};
+  if (auto set = set_kill_switch(config_.name, {networks.begin(), networks.end()}); !set) return set;
+  warn_of_gaps(networks);
+  networks_ = std::move(networks);
+  return {};
+}
+
+void HostSettings::set_name_servers() {
+  if (config_.dns.empty()) return;
+  const auto set = centipede::set_name_servers(config_.name, {.servers = config_.dns, .search = config_.dns_search},
+                                               config_.state_directory);
+  if (!set) log::warning("dns: {}", set.error().text);
+}
+
+void HostSettings::revert(bool orderly) {
+  log_failure(revert_name_servers(config_.name, config_.state_directory));
+  if (!config_.kill_switch) return;
+  if (orderly) return log_failure(remove_kill_switch(config_.name));
+  log::warning("the kill switch stays; `centipede detach -i {}` removes it", config_.name);
+}
+
+void HostSettings::start_failed() {
+  log_failure(revert_name_servers(config_.name, config_.state_directory));
+  if (config_.kill_switch && !was_protected_) log_failure(remove_kill_switch(config_.name));
+}
+
+Result<std::vector<std::string>> clear_host_settings(const std::string& tunnel, const std::string& state_directory) {
+  std::vector<std::string> cleared;
+  if (kill_switch_is_set(tunnel)) {
+    if (auto removed = remove_kill_switch(tunnel); !removed) return std::unexpected(removed.error());
+    cleared.push_back("the kill switch of " + tunnel);
+  }
+  if (auto reverted = revert_name_servers(tunnel, state_directory); !reverted) return std::unexpected(reverted.error());
+  return cleared;
+}
+
+}  // namespace centipede

@@ -1,0 +1,52 @@
+// What a tunnel changes on its host beside its own interface: the kill switch and the system's name servers, both only
+// where the configuration asks for them. An orderly end takes both back. A process that is killed leaves them: the kill
+// switch is meant to stay, and either goes with the next orderly end of a tunnel of the same name, or with
+// `centipede detach` (clear_host_settings()).
+// Threading: the control thread.
+#pragma once
+
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/address.h"
+#include "base/result.h"
+#include "dataplane/tunnel_config.h"
+
+namespace centipede {
+
+class HostSettings {
+ public:
+  explicit HostSettings(const TunnelConfig& config);
+
+  // The kill switch, before anything else of the tunnel is there; what an earlier process left is replaced or taken
+  // away. Fails where a kill switch is asked for and cannot be had.
+  Result<void> protect(std::set<Prefix> networks);
+  // The networks of all peers change. The kill switch guards new ones before there is a route to them (widen()), and
+  // old ones until there is none. When it fails, what was in force is.
+  Result<void> widen(std::set<Prefix> networks);
+  Result<void> change_networks(std::set<Prefix> networks);
+  // The name servers, once the interface is up. What fails is logged: the tunnel runs without.
+  void set_name_servers();
+
+  // SO_MARK for what may pass the kill switch; 0: there is none.
+  [[nodiscard]] uint32_t mark() const;
+
+  // The end. Not an orderly one: the kill switch stays.
+  void revert(bool orderly);
+  // start() has failed: a kill switch that was there before it stays.
+  void start_failed();
+
+ private:
+  const TunnelConfig& config_;
+  std::set<Prefix> networks_;
+  bool was_protected_ = false;
+};
+
+// The networks of all peers.
+[[nodiscard]] std::set<Prefix> inside_networks(const std::vector<control::PeerSettings>& peers);
+
+// What a killed process of this tunnel left; returns what has been taken away, in words. Nobody may be running it.
+Result<std::vector<std::string>> clear_host_settings(const std::string& tunnel, const std::string& state_directory);
+
+}  // namespace centipede

@@ -1,0 +1,34 @@
+// The tunnel's name servers, given to what manages the system's resolver while the tunnel runs: systemd-resolved where
+// it runs (through resolvectl), or else resolvconf. The first forgets them with the interface; with the second they
+// outlive a killed process, so a file beside the state file tells the next start of them.
+// Threading: any one thread at a time; each call waits for the programs it runs, a few seconds at most.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/address.h"
+#include "base/result.h"
+
+namespace centipede {
+
+struct NameServers {
+  std::vector<IpAddress> servers;
+  std::vector<std::string> search;  // domains to ask them about; none: everything
+};
+
+// How to reach the two: the real ones, but for tests.
+struct ResolverPrograms {
+  std::string resolved_runs = "/run/systemd/resolve/resolv.conf";   // is there while systemd-resolved runs
+  std::string interface_order = "/etc/resolvconf/interface-order";  // is there with Debian's resolvconf
+};
+
+// The interface must exist. Fails with ENOENT where there is neither of the two.
+Result<void> set_name_servers(std::string_view tunnel, const NameServers& wanted, const std::string& state_directory,
+                              const ResolverPrograms& programs = {});
+// What set_name_servers() did, in this process or in one that was killed. Nothing to take back is no error.
+Result<void> revert_name_servers(std::string_view tunnel, const std::string& state_directory,
+                                 const ResolverPrograms& programs = {});
+
+}  // namespace centipede

@@ -1,0 +1,48 @@
+#include "dataplane/peer_routes.h"
+
+namespace centipede {
+
+std::set<Prefix> routes_of(const std::vector<control::PeerSettings>& peers) {
+  std::set<Prefix> routes;
+  for (const control::PeerSettings& peer : peers) {
+    for (const Prefix& network : peer.allowed_ips) {
+      for (const Prefix& part : route_parts(network))
+        routes.insert(part);
+    }
+  }
+  return routes;
+}
+
+Result<void> PeerRoutes::extend(const std::set<Prefix>& wanted) {
+  std::vector<Prefix> added;
+  for (const Prefix& network : wanted) {
+    if (present_.contains(network)) continue;
+    if (auto result = netlink_.add_route(ifindex_, network); !result) {
+      for (const Prefix& undone : added) {
+        (void)netlink_.remove_route(ifindex_, undone);
+        present_.erase(undone);
+      }
+      return result;
+    }
+    added.push_back(network);
+    present_.insert(network);
+  }
+  return {};
+}
+
+Result<void> PeerRoutes::shrink(const std::set<Prefix>& wanted) {
+  Result<void> outcome;
+  for (auto network = present_.begin(); network != present_.end();) {
+    if (wanted.contains(*network)) {
+      ++network;
+    } else if (auto removed = netlink_.remove_route(ifindex_, *network); !removed) {
+      outcome = removed;
+      ++network;
+    } else {
+      network = present_.erase(network);
+    }
+  }
+  return outcome;
+}
+
+}  // namespace centipede
