@@ -94,6 +94,7 @@ int run_tunnel(Host& host, const StartedFrom& from, TunnelConfig config) {
   const std::string uplinks = joined(names_of(config.live.uplinks));
   const std::string key = config.identity.public_key().base64();
   const unsigned port = config.listen_port;
+  config.tun_queues = host.service_manager.take_kept_queues();
   auto fixed = fixed_part(config);
   auto tunnel = host.start_tunnel(std::move(config));
   if (!tunnel) return complain(host, failed, "starting " + name + ": " + tunnel.error().text);
@@ -104,7 +105,15 @@ int run_tunnel(Host& host, const StartedFrom& from, TunnelConfig config) {
   if (!server) return complain(host, failed, "starting the API of " + name + ": " + server.error().text);
   spdlog::info("{} runs over {}, port {}, public key {}", name, uplinks, port, key);
   (*signals)->watch(tunnel->get(), [&reloader] { reloader.request(); });
-  const auto ended = (*tunnel)->run();
+  host.service_manager.keep_queues((*tunnel)->tun_queues());
+  host.service_manager.ready(name + " over " + uplinks + ", port " + std::to_string(port));
+  Result<void> ended;
+  {
+    const Watchdog watchdog(host.service_manager, **tunnel);
+    ended = (*tunnel)->run();
+  }
+  if (!(*signals)->handing_over()) host.service_manager.forget_queues();
+  host.service_manager.stopping();
   (*signals)->watch(nullptr);
   if (!ended) return complain(host, failed, name + " ended: " + ended.error().text);
   spdlog::info("{} stopped", name);

@@ -17,8 +17,7 @@ constexpr const char* introduction =
     "A VPN over several links at once: each packet goes out on every chosen link, the first copy that arrives counts.";
 
 constexpr const char* first_steps = R"(First steps:
-  centipede genkey -o /etc/centipede/cp0.key     make a key
-  centipede pubkey /etc/centipede/cp0.key        its public half, for the other side
+  centipede genkey -o /etc/centipede/cp0.key     make a key and print its public half, for the other side
   man centipede.toml                             write /etc/centipede/cp0.toml
   centipede doctor eth0 wlan0                    does everything fit?
   centipede attach eth0 wlan0                    run the tunnel cp0 over these links
@@ -40,7 +39,9 @@ struct Arguments {
 
 void add_key_commands(CLI::App& app, Host& host, Arguments& arguments, Action& action) {
   auto* genkey = app.add_subcommand("genkey", "Make a private key and print it");
-  genkey->add_option("-o,--output", arguments.key_output, "Write it into this new file (mode 0600) instead")
+  genkey
+      ->add_option("-o,--output", arguments.key_output,
+                   "Write it into this new file (mode 0600) and print the public key")
       ->type_name("FILE");
   genkey->callback([&] { action = [&] { return generate_private_key(host, arguments.key_output); }; });
   auto* pubkey = app.add_subcommand("pubkey", "Print the public key of a private key");

@@ -24,6 +24,10 @@ Finding privileges(const std::string& missing) {
   if (!missing.empty()) {
     return {Level::fail, "privileges", "missing " + missing, "run attach as root, or grant these capabilities"};
   }
+  if (!has_capability(CAP_BPF) || !has_capability(CAP_PERFMON) || !has_capability(CAP_NET_RAW)) {
+    return {Level::warn, "privileges", "enough for UDP sockets alone: no XDP, no early drop of copies",
+            "run attach as root, or grant CAP_BPF, CAP_PERFMON and CAP_NET_RAW"};
+  }
   if (!has_capability(CAP_IPC_LOCK)) {
     return {Level::warn, "privileges", "enough to run, without CAP_IPC_LOCK: keys could be swapped to disk",
             "grant CAP_IPC_LOCK, or encrypt the swap"};

@@ -11,6 +11,7 @@
 #include "api/paths.h"
 #include "api/server.h"
 #include "base/result.h"
+#include "cli/service_manager.h"
 #include "dataplane/tunnel_control.h"
 
 namespace centipede::cli {
@@ -30,7 +31,8 @@ struct Host {
   std::string runtime_directory{api::default_runtime_directory};
   std::string device_directory = "/sys/class/net";
   bool out_is_terminal = false;
-  bool colours = false;  // on a terminal that has them, unless NO_COLOR says otherwise
+  bool colours = false;                 // on a terminal that has them, unless NO_COLOR says otherwise
+  ServiceManager service_manager = {};  // by default there is none
 };
 
 // Exit codes.

@@ -43,7 +43,10 @@ int generate_private_key(Host& host, const std::string& output_path) {
   const crypto::Identity identity = crypto::Identity::generate();
   std::string line = identity.private_base64();
   line += '\n';
-  return deliver(host, SecretText(std::move(line)), output_path);
+  const int code = deliver(host, SecretText(std::move(line)), output_path);
+  // The private half went into the file: the public one is what the user needs next.
+  if (code == done && !output_path.empty()) host.out << identity.public_key().base64() << '\n' << std::flush;
+  return code;
 }
 
 int generate_preshared_key(Host& host, const std::string& output_path) {

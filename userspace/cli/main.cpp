@@ -16,6 +16,7 @@ namespace {
 using centipede::Result;
 
 Result<std::unique_ptr<centipede::RunningTunnel>> start_daemon(centipede::TunnelConfig config) {
+  centipede::cli::join_group(centipede::api::reading_group);  // the daemon drops what that takes
   return centipede::Daemon::start(std::move(config));
 }
 
@@ -39,6 +40,7 @@ int main(int argc, char** argv) {
                             .missing_privilege = centipede::cli::missing_tunnel_privilege,
                             .clear_leftovers = clear_leftovers,
                             .protect_memory = centipede::cli::protect_process_memory};
+  host.service_manager = centipede::cli::ServiceManager::from_environment();
   host.out_is_terminal = isatty(STDOUT_FILENO) == 1;
   const std::string_view no_color = environment("NO_COLOR");
   const std::string_view terminal = environment("TERM");

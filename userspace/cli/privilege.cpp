@@ -1,36 +1,19 @@
 #include "cli/privilege.h"
 
+#include <grp.h>
 #include <linux/capability.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
-#include <cstdint>
-#include <fstream>
+#include <algorithm>
+#include <vector>
 
 namespace centipede::cli {
-namespace {
-
-uint64_t effective_capabilities() {
-  std::ifstream status("/proc/self/status");
-  for (std::string line; std::getline(status, line);) {
-    if (line.starts_with("CapEff:")) return std::strtoull(line.c_str() + 7, nullptr, 16);
-  }
-  return 0;
-}
-
-}  // namespace
-
-bool has_capability(unsigned number) {
-  return ((effective_capabilities() >> number) & 1) != 0;
-}
 
 std::string missing_tunnel_privilege() {
-  std::string missing;
-  if (!has_capability(CAP_NET_ADMIN)) missing += " CAP_NET_ADMIN";
-  if (!has_capability(CAP_NET_RAW)) missing += " CAP_NET_RAW";
-  if (!has_capability(CAP_BPF) && !has_capability(CAP_SYS_ADMIN)) missing += " CAP_BPF";
-  return missing.empty() ? missing : missing.substr(1);
+  return has_capability(CAP_NET_ADMIN) ? "" : "CAP_NET_ADMIN";
 }
 
 void protect_process_memory() {
@@ -39,6 +22,17 @@ void protect_process_memory() {
   (void)setrlimit(RLIMIT_CORE, &none);
   // Without CAP_IPC_LOCK, locked memory has a limit, and later mappings would fail at it.
   if (has_capability(CAP_IPC_LOCK)) (void)mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
+}
+
+void join_group(const std::string& name) {
+  const group* found = getgrnam(name.c_str());  // before there are other threads
+  const int count = getgroups(0, nullptr);
+  if (found == nullptr || count < 0) return;
+  std::vector<gid_t> groups(static_cast<size_t>(count));
+  if (getgroups(count, groups.data()) != count) return;
+  if (std::ranges::find(groups, found->gr_gid) != groups.end()) return;
+  groups.push_back(found->gr_gid);
+  (void)setgroups(groups.size(), groups.data());
 }
 
 }  // namespace centipede::cli

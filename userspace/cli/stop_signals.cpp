@@ -7,6 +7,8 @@
 
 #include <array>
 
+#include "dataplane/capabilities.h"
+
 namespace centipede::cli {
 
 Result<std::unique_ptr<StopSignals>> StopSignals::install() {
@@ -16,6 +18,7 @@ Result<std::unique_ptr<StopSignals>> StopSignals::install() {
   sigaddset(&wanted, SIGINT);
   sigaddset(&wanted, SIGTERM);
   sigaddset(&wanted, SIGHUP);
+  sigaddset(&wanted, SIGUSR2);
   FileDescriptor end(eventfd(0, EFD_CLOEXEC));
   FileDescriptor signals(signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!end || !signals) return fail_system("preparing for signals");
@@ -34,14 +37,28 @@ StopSignals::~StopSignals() {
   pthread_sigmask(SIG_SETMASK, &before_, nullptr);
 }
 
-void StopSignals::watch(TunnelControl* tunnel, std::function<void()> hangup) {
+void StopSignals::watch(RunningTunnel* tunnel, std::function<void()> hangup) {
   const std::scoped_lock lock(mutex_);
   tunnel_ = tunnel;
   hangup_ = std::move(hangup);
-  if (tunnel_ != nullptr && requested_) tunnel_->stop();
+  if (requested_) end_tunnel();
+}
+
+bool StopSignals::handing_over() {
+  const std::scoped_lock lock(mutex_);
+  return handing_over_;
+}
+
+void StopSignals::end_tunnel() {
+  if (tunnel_ == nullptr) return;
+  if (handing_over_)
+    tunnel_->hand_over();
+  else
+    tunnel_->stop();
 }
 
 void StopSignals::serve() {
+  (void)keep_capabilities({});  // it is there before the tunnel drops its own, and needs none
   while (true) {
     std::array<pollfd, 2> waiting{{{signals_.get(), POLLIN, 0}, {end_.get(), POLLIN, 0}}};
     if (poll(waiting.data(), waiting.size(), -1) < 0) continue;  // EINTR
@@ -55,7 +72,8 @@ void StopSignals::serve() {
     }
     if (requested_) _exit(128 + static_cast<int>(arrived.ssi_signo));
     requested_ = true;
-    if (tunnel_ != nullptr) tunnel_->stop();
+    handing_over_ = arrived.ssi_signo == SIGUSR2;
+    end_tunnel();
   }
 }
 

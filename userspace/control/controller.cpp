@@ -35,6 +35,7 @@ class Controller::Impl {
   [[nodiscard]] std::string peer_name(PeerId id) const { return find(id) ? find(id)->settings().name : std::string(); }
   [[nodiscard]] std::vector<UnresolvedPeer> unresolved() const;
   void set_resolved(PeerId id, std::vector<Endpoint> endpoints, Now now);
+  void set_last_addresses(const crypto::PublicKey& peer, std::vector<Endpoint> endpoints, Now now);
   std::vector<PathProbe> probe(PeerId id, Now now);
   void answers(PeerId id, std::vector<PathProbe>& probes) const;
   void set_uplink(Uplink uplink, Now now);
@@ -237,6 +238,13 @@ void Controller::Impl::set_resolved(PeerId id, std::vector<Endpoint> endpoints, 
   if (closed_ || find(id) == nullptr) return;
   peers_[id]->set_resolved(std::move(endpoints), now);
   settle(id);
+}
+
+void Controller::Impl::set_last_addresses(const crypto::PublicKey& peer, std::vector<Endpoint> endpoints, Now now) {
+  const auto known = by_key_.find(peer.bytes());
+  if (known == by_key_.end()) return;
+  peers_[known->second]->set_last_addresses(std::move(endpoints), now);
+  settle(known->second);
 }
 
 std::vector<PathProbe> Controller::Impl::probe(PeerId id, Now now) {
@@ -466,6 +474,9 @@ std::vector<UnresolvedPeer> Controller::unresolved() const {
 }
 void Controller::set_resolved(PeerId peer, std::vector<Endpoint> endpoints, Now now) {
   impl_->set_resolved(peer, std::move(endpoints), now);
+}
+void Controller::set_last_addresses(const crypto::PublicKey& peer, std::vector<Endpoint> endpoints, Now now) {
+  impl_->set_last_addresses(peer, std::move(endpoints), now);
 }
 std::vector<PathProbe> Controller::probe(PeerId peer, Now now) {
   return impl_->probe(peer, now);

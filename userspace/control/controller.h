@@ -105,8 +105,8 @@ struct PathProbe {
   uint16_t path = 0;
   std::string uplink;
   Route route;
-  bool sending = false;         // data goes there now
-  uint32_t number = 0;          // of the heartbeat; 0: none could be sent
+  bool sending = false;           // data goes there now
+  uint32_t number = 0;            // of the heartbeat; 0: none could be sent
   std::optional<Duration> rtt{};  // of this very heartbeat
 };
 
@@ -140,6 +140,9 @@ class Controller {
   // What the names of a peer stand for now, instead of what they stood for before; not to be called when the names
   // could not be resolved. A path to an earlier address is kept as long as it is up. Nothing, when the peer is gone.
   void set_resolved(PeerId peer, std::vector<Endpoint> endpoints, Now now);
+
+  // Where the peer was reached before this process began, to be called there until a path is up.
+  void set_last_addresses(const crypto::PublicKey& peer, std::vector<Endpoint> endpoints, Now now);
 
   // A probe on every path of the peer; none: there is no such peer. answers() fills in what has come back since.
   std::vector<PathProbe> probe(PeerId peer, Now now);

@@ -53,6 +53,12 @@ void Peer::set_resolved(std::vector<Endpoint> endpoints, Now now) {
   run(now);
 }
 
+void Peer::set_last_addresses(std::vector<Endpoint> endpoints, Now now) {
+  last_addresses_ = std::make_unique<const std::vector<Endpoint>>(std::move(endpoints));
+  endpoints_changed(now.monotonic);
+  run(now);
+}
+
 bool Peer::wants_resolving() const {
   return !settings_.host_endpoints.empty() && (!hosts_resolved_ || !paths_.any_up());
 }
@@ -65,7 +71,7 @@ void Peer::endpoints_changed(Instant now) {
 
 PathTable::Change Peer::refresh_paths(Instant now) {
   std::vector<Endpoint> endpoints;
-  for (const std::vector<Endpoint>* some : {&std::as_const(settings_.endpoints), resolved_.get()}) {
+  for (const auto* some : {&std::as_const(settings_.endpoints), resolved_.get(), last_addresses_.get()}) {
     if (some == nullptr) continue;
     for (const Endpoint& endpoint : *some)
       if (std::ranges::find(endpoints, endpoint) == endpoints.end()) endpoints.push_back(endpoint);
@@ -84,6 +90,10 @@ void Peer::on_uplinks_changed(bool gained, Now now) {
 void Peer::run(Now now) {
   expire(now.monotonic);
   run_paths(now.monotonic);
+  if (last_addresses_ && paths_.any_up()) {
+    last_addresses_.reset();
+    report(refresh_paths(now.monotonic));
+  }
   expire(now.monotonic);  // with the path that just went down goes the round-trip time that an old session was kept for
   call_if_needed(now);
   if (choice_.update(settings_.policy, paths_.all(), now.monotonic)) changed_ = true;
@@ -104,6 +114,7 @@ void Peer::expire(Instant now) {
 
 void Peer::wipe() {
   wiped_ = true;
+  last_addresses_.reset();
   remove_sessions(sessions_.clear());
   call_.forget(context_);
   answers_.forget();

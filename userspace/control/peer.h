@@ -46,6 +46,7 @@ class Peer {
   // New settings for the same public key. Sessions and validated paths stay.
   void update(PeerSettings settings, Now now);
   void set_resolved(std::vector<Endpoint> endpoints, Now now);
+  void set_last_addresses(std::vector<Endpoint> endpoints, Now now);
   void on_uplinks_changed(bool gained, Now now);
   void on_initiation(crypto::OpenedInitiation& claimed, ConstBytes datagram, const Route& at, Now now);
   void on_response(wire::SessionId sid, ConstBytes datagram, Now now);
@@ -116,6 +117,8 @@ class Peer {
   bool lower_key_;  // ours is lower than the peer's
   PeerSettings settings_;
   std::unique_ptr<const std::vector<Endpoint>> resolved_;  // what host_endpoints stand for; null: nothing yet
+  // From before this process; null: none, or forgotten because a path is up.
+  std::unique_ptr<const std::vector<Endpoint>> last_addresses_;
   Context& context_;
   crypto::SecretKey preshared_key_;  // as it was read last
 

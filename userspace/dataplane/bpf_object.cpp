@@ -35,8 +35,11 @@ Result<BpfObject> BpfObject::load(const BpfMapSizes& sizes) {
     if (const int code = bpf_map__set_max_entries(map, static_cast<uint32_t>(entries)); code != 0)
       return std::unexpected(log.error(std::string("sizing the map ") + bpf_map__name(map), code));
   }
-  if (const int code = centipede_bpf__load(skeleton); code != 0)
-    return std::unexpected(log.error("loading the XDP program", code));
+  if (const int code = centipede_bpf__load(skeleton); code != 0) {
+    Error error = log.error("loading the XDP program", code);
+    if (error.code == EPERM) error.text += ": it needs CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN";
+    return std::unexpected(std::move(error));
+  }
   return object;
 }
 

@@ -1,5 +1,6 @@
 #include "dataplane/daemon.h"
 
+#include <linux/capability.h>
 #include <sodium.h>
 
 #include <algorithm>
@@ -14,8 +15,10 @@
 
 #include "control/controller.h"
 #include "dataplane/bpffs.h"
+#include "dataplane/capabilities.h"
 #include "dataplane/host_names.h"
 #include "dataplane/host_settings.h"
+#include "dataplane/last_addresses.h"
 #include "dataplane/mailbox.h"
 #include "dataplane/netlink.h"
 #include "dataplane/peer_routes.h"
@@ -60,6 +63,9 @@ constexpr Duration start_patience = seconds(1);
 
 // How often the log says that keys are being handed out.
 constexpr Duration keylog_interval = seconds(60);
+
+// How long an interface that outlived its process is not read from, at most.
+constexpr Duration takeover_patience = seconds(2);
 
 // How soon after a peer has lost its last path its names are looked up.
 constexpr Duration names_interval = milliseconds(250);
@@ -123,6 +129,16 @@ class Daemon::Impl {
 
   Result<void> start();
   Result<void> run();
+  void hand_over() {
+    handing_over_.store(true, std::memory_order_release);
+    stop();
+  }
+  [[nodiscard]] std::vector<int> tun_queues() const {
+    std::vector<int> queues;
+    for (size_t index = 0; index < tun_->queue_count(); ++index)
+      queues.push_back(tun_->queue(index).fd());
+    return queues;
+  }
   void stop() {
     stopping_.store(true, std::memory_order_release);
     if (mailbox_) mailbox_->wake().wake();
@@ -165,8 +181,11 @@ class Daemon::Impl {
   Result<void> start_tun();
   Result<void> start_controller();
   Result<void> start_uplinks();
+  Result<void> start_workers_in_time();
   Result<void> start_workers();
+  [[nodiscard]] bool reaches_a_peer() const;
   Result<void> configure_interface();
+  Result<void> drop_privileges();
   [[nodiscard]] TunnelSettings settings_in_force() const;
   Result<void> set_uplinks(TunnelSettings next);
   Result<void> edit_settings(const TunnelControl::Edit& edit);
@@ -211,6 +230,7 @@ class Daemon::Impl {
   std::string aead_name_;  // of the workers' provider
   unsigned mtu_ = 0;
   std::atomic<bool> stopping_{false};
+  std::atomic<bool> handing_over_{false};
   std::atomic<bool> worker_lost_{false};
   SystemRandomness randomness_;
   KeyFiles key_files_;
@@ -249,6 +269,7 @@ class Daemon::Impl {
   std::optional<Instant> keylog_told_;
   Instant counters_due_{};
   std::vector<std::unique_ptr<Worker>> workers_;
+  Instant workers_due_{};  // when there are none yet
 };
 
 Result<void> Daemon::Impl::start() {
@@ -265,8 +286,9 @@ Result<void> Daemon::Impl::start() {
   if (!netlink) return std::unexpected(netlink.error());
   netlink_.emplace(std::move(*netlink));
 
-  for (const auto step : {&Impl::protect_host, &Impl::start_tun, &Impl::start_programs, &Impl::start_uplinks,
-                          &Impl::configure_interface, &Impl::start_controller, &Impl::start_workers}) {
+  for (const auto step :
+       {&Impl::protect_host, &Impl::start_tun, &Impl::start_programs, &Impl::start_uplinks, &Impl::configure_interface,
+        &Impl::drop_privileges, &Impl::start_controller, &Impl::start_workers_in_time}) {
     if (auto result = (this->*step)(); !result) {
       host_.start_failed();
       return result;
@@ -305,6 +327,15 @@ Result<void> Daemon::Impl::start_programs() {
 }
 
 Result<void> Daemon::Impl::start_tun() {
+  // With another number of workers the interface is made anew.
+  std::vector<FileDescriptor> kept = std::move(config_.tun_queues);
+  if (kept.size() == workers_wanted_) {
+    auto adopted = Tun::adopt(config_.name, std::move(kept));
+    if (!adopted) return std::unexpected(adopted.error());
+    tun_.emplace(std::move(*adopted));
+    return {};
+  }
+  kept.clear();
   const Instant patience = read_clocks().monotonic + start_patience;
   auto tun = Tun::create(config_.name, workers_wanted_);
   while (!tun && tun.error().code == EBUSY && read_clocks().monotonic < patience) {
@@ -338,6 +369,8 @@ Result<void> Daemon::Impl::start_controller() {
   const auto peers = controller_->set_peers(std::move(config_.live.peers), read_clocks());
   if (!peers) return std::unexpected(peers.error());
   config_.live.peers = decltype(config_.live.peers)();  // the controller's from now on
+  for (auto& [peer, endpoints] : take_last_addresses(last_addresses_path(config_.state_directory, config_.name)))
+    controller_->set_last_addresses(peer, std::move(endpoints), read_clocks());
   names_.emplace(HostNames::Setup{.controller = *controller_,
                                   .mailbox = *mailbox_,
                                   .clock = read_clocks,
@@ -388,6 +421,10 @@ Result<void> Daemon::Impl::configure_interface() {
          : uplink_mtu < mtu_min + encapsulation_bytes ? mtu_fallback
                                                       : std::min(uplink_mtu - encapsulation_bytes, mtu_max);
   const auto ifindex = static_cast<int>(tun_->interface_index());
+  if (tun_->adopted()) {
+    const auto networks = config_.routes ? routes_of(config_.live.peers) : std::set<Prefix>{};
+    if (const auto result = netlink_->remove_others(ifindex, config_.addresses, networks); !result) return result;
+  }
   for (const Prefix& address : config_.addresses) {
     if (const auto result = netlink_->add_address(ifindex, address); !result) return result;
   }
@@ -395,6 +432,29 @@ Result<void> Daemon::Impl::configure_interface() {
   if (!config_.routes) return {};
   routes_.emplace(*netlink_, ifindex);
   return routes_->extend(routes_of(config_.live.peers));
+}
+
+// Before there are threads, which keep what their starter had. From here on: addresses, routes and the firewall; AF_XDP
+// sockets of uplinks that come, and their locked memory. A dispatcher is made anew, out of what others loaded, whenever
+// a program joins or leaves it.
+Result<void> Daemon::Impl::drop_privileges() {
+  if (program_ && program_->dispatcher_possible() && config_.mode != ReceiveMode::udp)
+    return keep_capabilities({CAP_NET_ADMIN, CAP_NET_RAW, CAP_IPC_LOCK, CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN});
+  return keep_capabilities({CAP_NET_ADMIN, CAP_NET_RAW, CAP_IPC_LOCK});
+}
+
+// What waits in an interface that outlived its process stays there until it can be sent.
+Result<void> Daemon::Impl::start_workers_in_time() {
+  if (!tun_->adopted()) return start_workers();
+  workers_due_ = read_clocks().monotonic + takeover_patience;
+  return {};
+}
+
+bool Daemon::Impl::reaches_a_peer() const {
+  const control::PeerTable peers = controller_->forwarding().peers;
+  for (size_t id = 0; id < peers.size(); ++id)
+    if (peers[id] && peers[id]->send_session && !peers[id]->send_paths.empty()) return true;
+  return false;
 }
 
 Result<void> Daemon::Impl::start_workers() {
@@ -421,9 +481,9 @@ Result<void> Daemon::Impl::run() {
   carry_out_actions();
   Result<void> outcome;
   while (!stopping_.load(std::memory_order_acquire)) {
-    const Instant deadline =
-        std::min({controller_->next_deadline(), uplinks_->next_retry(), pings_.next(),
-                  timestamps_stale_ ? timestamps_due_ : never, std::max(names_->next(), names_due_)});
+    const Instant deadline = std::min({controller_->next_deadline(), uplinks_->next_retry(), pings_.next(),
+                                       timestamps_stale_ ? timestamps_due_ : never,
+                                       std::max(names_->next(), names_due_), workers_.empty() ? workers_due_ : never});
     const Instant before = read_clocks().monotonic;
     const Duration timeout = deadline == never ? Duration::max() : std::max(Duration::zero(), deadline - before);
     const auto ready = ring_->wait(timeout);
@@ -450,6 +510,9 @@ Result<void> Daemon::Impl::run() {
     }
     pings_.serve(*controller_, now.monotonic);
     carry_out_actions();
+    if (workers_.empty() && (now.monotonic >= workers_due_ || reaches_a_peer())) {
+      if (outcome = start_workers(); !outcome) break;
+    }
     if (timestamps_stale_ && now.monotonic >= timestamps_due_) {
       save_timestamps();
       timestamps_due_ = now.monotonic + timestamps_interval;
@@ -457,7 +520,14 @@ Result<void> Daemon::Impl::run() {
     if (outcome = interface_present(); !outcome) break;
   }
   const Now now = read_clocks();
-  controller_->close(now);
+  const bool handing_over = outcome && handing_over_.load(std::memory_order_acquire);
+  if (handing_over) {
+    const std::string path = last_addresses_path(config_.state_directory, config_.name);
+    if (auto written = write_last_addresses(path, controller_->status(now)); !written)
+      warn("tunnel", written.error().text + "; peers without an endpoint have to call first");
+  } else {
+    controller_->close(now);
+  }
   carry_out_actions();
   if (timestamps_stale_) save_timestamps();
   (void)mailbox_->close();
@@ -465,7 +535,7 @@ Result<void> Daemon::Impl::run() {
   report("tunnel", config_.name + ": ends" + (outcome ? "" : ": " + outcome.error().text),
          outcome ? TunnelEvent::Level::info : TunnelEvent::Level::error);
   events_.interrupt();
-  host_.revert(outcome && !worker_lost_.load(std::memory_order_acquire));
+  if (!handing_over) host_.revert(outcome && !worker_lost_.load(std::memory_order_acquire));
   if (outcome && worker_lost_.load(std::memory_order_acquire)) return fail("a worker could not go on");
   return outcome;
 }
@@ -506,7 +576,8 @@ void Daemon::Impl::serve_socket(UdpSocket& socket, control::UplinkId id, const N
 // there may be data.
 void Daemon::Impl::serve_datagram(const control::Route& route, ConstBytes datagram, const Now& now) {
   const auto header = wire::parse_data_header(datagram);
-  if (!header || header->number.lane == CP_CONTROL_LANE) return controller_->on_datagram(route, datagram, now);
+  if (!header || header->number.lane == CP_CONTROL_LANE || workers_.empty())
+    return controller_->on_datagram(route, datagram, now);
   const uint32_t worker = cp_worker(header->sid, header->number.lane, static_cast<uint32_t>(workers_.size()));
   // One for which there is no room is counted as what it is not: a control datagram.
   if (!workers_[worker]->hand_over({route, {datagram.begin(), datagram.end()}}))
@@ -792,7 +863,7 @@ Result<std::vector<SessionKey>> Daemon::Impl::session_keys() {
   auto outcome = on_control_thread([this] {
     const Now now = read_clocks();
     if (!keylog_told_ || now.monotonic >= *keylog_told_ + keylog_interval) {
-      log::warning("session keys are handed out (centipede keylog): whoever has them can read recorded packets");
+      warn("session", "session keys are handed out (centipede keylog): whoever has them can read recorded packets");
       keylog_told_ = now.monotonic;
     }
     return centipede::session_keys(*controller_, now);
@@ -815,6 +886,12 @@ Result<void> Daemon::run() {
 }
 void Daemon::stop() {
   impl_->stop();
+}
+void Daemon::hand_over() {
+  impl_->hand_over();
+}
+std::vector<int> Daemon::tun_queues() const {
+  return impl_->tun_queues();
 }
 Result<TunnelSettings> Daemon::settings() {
   return impl_->settings();

@@ -26,6 +26,8 @@ class Daemon final : public RunningTunnel {
   Result<void> run() override;
 
   void stop() override;  // also from a signal handler
+  void hand_over() override;
+  [[nodiscard]] std::vector<int> tun_queues() const override;
   TunnelStatus status() override;
   Result<TunnelSettings> settings() override;
   Result<void> change(const Edit& edit) override;

@@ -74,6 +74,16 @@ Result<Address> make_address(const Prefix& prefix) {
   return made;
 }
 
+std::optional<Prefix> prefix_of(nl_addr* address) {
+  if (address == nullptr) return std::nullopt;
+  const auto* raw = static_cast<const uint8_t*>(nl_addr_get_binary_addr(address));
+  const unsigned length = nl_addr_get_prefixlen(address);
+  if (nl_addr_get_family(address) == AF_INET && nl_addr_get_len(address) == 4)
+    return Prefix{IpAddress::v4(raw), length};
+  if (nl_addr_get_family(address) != AF_INET6 || nl_addr_get_len(address) != 16) return std::nullopt;
+  return Prefix{IpAddress::v6(raw), length};
+}
+
 std::string device_name(int ifindex) {
   std::array<char, IF_NAMESIZE> name{};
   if (if_indextoname(static_cast<unsigned>(ifindex), name.data()) == nullptr) {
@@ -378,6 +388,41 @@ Result<void> Netlink::remove_route(int ifindex, const Prefix& network) {
     if (!removed) outcome = removed;
   }
   return outcome;
+}
+
+Result<void> Netlink::remove_others(int ifindex, const std::vector<Prefix>& addresses,
+                                    const std::set<Prefix>& networks) {
+  nl_sock* socket = impl_->requests.get();
+  nl_cache* raw = nullptr;
+  if (const int error = rtnl_addr_alloc_cache(socket, &raw); error < 0) {
+    return fail_netlink("reading the addresses", error);
+  }
+  const Cache rows(raw);
+  for (nl_object* object = nl_cache_get_first(rows.get()); object != nullptr; object = nl_cache_get_next(object)) {
+    auto* row = reinterpret_cast<rtnl_addr*>(object);
+    if (rtnl_addr_get_ifindex(row) != ifindex || rtnl_addr_get_scope(row) == RT_SCOPE_LINK) continue;
+    const auto local = prefix_of(rtnl_addr_get_local(row));
+    if (!local || std::ranges::find(addresses, *local) != addresses.end()) continue;
+    if (const int error = rtnl_addr_delete(socket, row, 0); error < 0) {
+      return fail_netlink("removing address " + local->text() + " from " + device_name(ifindex), error);
+    }
+  }
+  if (const int error = rtnl_route_alloc_cache(socket, AF_UNSPEC, 0, &raw); error < 0) {
+    return fail_netlink("reading the routes", error);
+  }
+  const Cache routes(raw);
+  for (nl_object* object = nl_cache_get_first(routes.get()); object != nullptr; object = nl_cache_get_next(object)) {
+    auto* route = reinterpret_cast<rtnl_route*>(object);
+    if (rtnl_route_get_table(route) != RT_TABLE_MAIN || rtnl_route_get_protocol(route) != RTPROT_STATIC) continue;
+    if (rtnl_route_get_nnexthops(route) != 1) continue;
+    if (rtnl_route_nh_get_ifindex(rtnl_route_nexthop_n(route, 0)) != ifindex) continue;
+    const auto network = prefix_of(rtnl_route_get_dst(route));
+    if (!network || networks.contains(*network)) continue;
+    if (const int error = rtnl_route_delete(socket, route, 0); error < 0 && error != -NLE_OBJ_NOTFOUND) {
+      return fail_netlink("removing the route to " + network->text(), error);
+    }
+  }
+  return {};
 }
 
 }  // namespace centipede

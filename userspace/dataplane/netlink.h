@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -70,6 +71,9 @@ class Netlink {
   Result<void> add_route(int ifindex, const Prefix& network);
   // A route that is not there is no error.
   Result<void> remove_route(int ifindex, const Prefix& network);
+  // Of a device that was configured before: removes its other addresses, but the link-local one that the kernel made,
+  // and its routes of the kind that add_route() makes to other networks (route_parts() of what it was given).
+  Result<void> remove_others(int ifindex, const std::vector<Prefix>& addresses, const std::set<Prefix>& networks);
 
  private:
   struct Impl;

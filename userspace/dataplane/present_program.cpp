@@ -22,7 +22,7 @@ Result<std::optional<PresentProgram>> present_program(unsigned ifindex) {
   uint32_t size = sizeof info;
   const FileDescriptor program(bpf_prog_get_fd_by_id(id));
   if (program && bpf_obj_get_info_by_fd(program.get(), &info, &size) == 0) return PresentProgram{id, info.name};
-  return PresentProgram{id, "?"};
+  return PresentProgram{id, std::string(nameless_program)};
 }
 
 }  // namespace centipede

@@ -4,10 +4,14 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/result.h"
 
 namespace centipede {
+
+// Its name cannot be asked for without CAP_SYS_ADMIN.
+inline constexpr std::string_view nameless_program = "?";
 
 struct PresentProgram {
   uint32_t id = 0;

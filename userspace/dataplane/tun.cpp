@@ -158,12 +158,33 @@ Result<Tun> Tun::create(std::string_view name, unsigned queues) {
     if (!fd) return std::unexpected(std::move(fd).error());
     tun.queues_.push_back(std::move(*fd));
   }
-  const int first = tun.queues_.front().get();
-  if (auto set = set_header_format(first, tun.name_); !set) return std::unexpected(std::move(set).error());
-  tun.offload_ = negotiate_offload(first);
-  tun.interface_index_ = ::if_nametoindex(tun.name_.c_str());
-  if (tun.interface_index_ == 0) return fail_system("looking up the TUN interface " + tun.name_);
+  if (auto prepared = tun.prepare(); !prepared) return std::unexpected(std::move(prepared).error());
   return tun;
+}
+
+Result<Tun> Tun::adopt(std::string_view name, std::vector<FileDescriptor> queues) {
+  const std::string attempt = "taking over the TUN interface " + std::string(name);
+  for (const FileDescriptor& queue : queues) {
+    ifreq request{};
+    if (::ioctl(queue.get(), TUNGETIFF, &request) != 0) return fail_system(attempt);
+    if (request.ifr_name != name) return fail(attempt + ": it is called " + request.ifr_name);
+    if ((request.ifr_flags & queue_flags) != queue_flags) return fail(attempt + ": it was made by something else");
+  }
+  Tun tun;
+  tun.name_ = name;
+  tun.queues_ = std::move(queues);
+  tun.adopted_ = true;
+  if (auto prepared = tun.prepare(); !prepared) return std::unexpected(std::move(prepared).error());
+  return tun;
+}
+
+Result<void> Tun::prepare() {
+  const int first = queues_.front().get();
+  if (auto set = set_header_format(first, name_); !set) return set;
+  offload_ = negotiate_offload(first);
+  interface_index_ = ::if_nametoindex(name_.c_str());
+  if (interface_index_ == 0) return fail_system("looking up the TUN interface " + name_);
+  return {};
 }
 
 }  // namespace centipede

@@ -2,7 +2,8 @@
 //
 // Every packet carries a 10-byte virtio header (VirtioHeader::wire_bytes, little-endian), so super-packets cross whole
 // and checksums may be left undone, as far as the kernel grants it: offload() tells. The device is not persistent: it
-// vanishes with the Tun, or with the process however that ends. Its addresses, MTU and state are not set here.
+// vanishes with the Tun, or with the process however that ends, unless a service manager keeps copies of the
+// descriptors. Its addresses, MTU and state are not set here.
 //
 // Ownership: Tun owns all descriptors; a TunQueue is a view that must not outlive it. Threading: create and destroy on
 // one thread; each TunQueue is used by one worker thread.
@@ -70,8 +71,12 @@ class Tun {
   // that exists already, also a persistent one, is an error: joining it would share its packets with somebody else.
   [[nodiscard]] static Result<Tun> create(std::string_view name, unsigned queues);
 
+  // One that outlived the process that made it: its queues, all of them. An error when they are not those of `name`.
+  [[nodiscard]] static Result<Tun> adopt(std::string_view name, std::vector<FileDescriptor> queues);
+
   [[nodiscard]] TunQueue queue(size_t index) const { return TunQueue(queues_[index].get()); }
   [[nodiscard]] size_t queue_count() const { return queues_.size(); }
+  [[nodiscard]] bool adopted() const { return adopted_; }
   [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] unsigned interface_index() const { return interface_index_; }
   [[nodiscard]] TunOffload offload() const { return offload_; }
@@ -83,6 +88,9 @@ class Tun {
   unsigned interface_index_ = 0;
   TunOffload offload_ = TunOffload::none;
   std::vector<FileDescriptor> queues_;
+  bool adopted_ = false;
+
+  Result<void> prepare();
 };
 
 }  // namespace centipede

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/address.h"
+#include "base/file_descriptor.h"
 #include "control/settings.h"
 #include "crypto/aead.h"
 #include "crypto/keys.h"
@@ -54,6 +55,8 @@ struct TunnelConfig {
   bool allow_keylog = false;            // session keys may be asked for (`centipede keylog`)
   TunnelSettings live;
   std::string state_directory{default_state_directory};  // what must outlive the process (state_file.h)
+  // Of an interface that outlived the process before this one; none: it is made.
+  std::vector<FileDescriptor> tun_queues{};
 };
 
 }  // namespace centipede

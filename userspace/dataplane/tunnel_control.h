@@ -64,6 +64,10 @@ class RunningTunnel : public TunnelControl {
  public:
   // Returns after stop(). On the thread that started the tunnel.
   virtual Result<void> run() = 0;
+  // As stop(), but another process is about to take over: the peers are not told.
+  virtual void hand_over() { stop(); }
+  // The interface, for a service manager to keep over a restart; given back in TunnelConfig::tun_queues.
+  [[nodiscard]] virtual std::vector<int> tun_queues() const { return {}; }
 };
 
 }  // namespace centipede

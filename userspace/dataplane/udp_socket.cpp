@@ -242,7 +242,11 @@ Result<void> UdpSocket::bind(const UdpSocketOptions& options) {
   }
   if (::bind(fd_.get(), reinterpret_cast<const sockaddr*>(&address), length) != 0) {
     if (errno == EADDRINUSE) {
-      return fail(where(options) + " is taken (by another program); choose another listen_port", EADDRINUSE);
+      return fail(
+          where(options) +
+              " is taken: by this tunnel's own sockets from before, which go in a moment, or by another program "
+              "(`ss -lnup` names it; then choose another listen_port)",
+          EADDRINUSE);
     }
     return fail_system("binding UDP " + where(options));
   }

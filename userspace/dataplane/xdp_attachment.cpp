@@ -2,6 +2,7 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <linux/capability.h>
 #include <linux/if_link.h>
 #include <net/if.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@
 
 #include "dataplane/bpf_log.h"
 #include "dataplane/bpffs.h"
+#include "dataplane/capabilities.h"
 #include "dataplane/present_program.h"
 
 namespace centipede {
@@ -35,7 +37,8 @@ Result<void> check_free(unsigned ifindex, bool dispatcher) {
     const auto present = present_program(ifindex).value_or(std::nullopt);
     if (!present) return {};
     if (dispatcher && present->name == dispatcher_name) return {};
-    if (present->name == xdp_program_name && poll < dead_link_polls) {
+    const bool may_go = present->name == xdp_program_name || present->name == nameless_program;
+    if (may_go && poll < dead_link_polls) {
       usleep(dead_link_poll_us);
       continue;
     }
@@ -150,6 +153,7 @@ bool XdpAttachment::attached() const {
 }
 
 bool dispatcher_possible(const BpfObject& object) {
+  if (!has_capability(CAP_SYS_ADMIN)) return false;  // libxdp looks for what others loaded
   const BpfLog log;
   const auto twin = object.twin();
   if (!twin) return false;

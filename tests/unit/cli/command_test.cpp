@@ -57,8 +57,10 @@ TEST_F(CommandTest, keys_are_made_and_their_public_half_is_printed) {
 TEST_F(CommandTest, a_key_file_is_0600_whatever_the_umask_and_never_overwritten) {
   const mode_t before = umask(0);
   const std::string path = folder_.file("own.key");
-  EXPECT_EQ(run({"genkey", "-o", path}).code, 0);
+  const Outcome made = run({"genkey", "-o", path});
   umask(before);
+  EXPECT_EQ(made.code, 0);
+  EXPECT_EQ(made.out, run({"pubkey", path}).out) << "the public half";
   struct stat state{};
   ASSERT_EQ(stat(path.c_str(), &state), 0);
   EXPECT_EQ(state.st_mode & 0777, 0600U);
