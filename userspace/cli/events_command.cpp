@@ -35,7 +35,7 @@ std::string event_line(const TunnelEvent& event, bool colours) {
 int events(Host& host, const EventsOptions& options) {
   RunningTunnelClient tunnel(host, options.interface);
   if (!tunnel.valid()) return tunnel.code();
-  uint64_t last = options.after.value_or(0);
+  uint64_t last = options.after;
   const auto show = [&](const TunnelEvent& event) {
     if (last != 0 && event.number > last + 1) {
       host.err << "centipede: " << event.number - last - 1 << " events are missing here: they came too fast\n";
@@ -46,7 +46,7 @@ int events(Host& host, const EventsOptions& options) {
     return static_cast<bool>(host.out);
   };
   if (!options.follow) {
-    const auto listed = tunnel.api().events(options.after.value_or(0));
+    const auto listed = tunnel.api().events(options.after);
     if (!listed) return tunnel.tell(listed.error());
     for (const auto& event : *listed)
       show(event);
