@@ -81,7 +81,7 @@ TEST_F(CompletionTest, devices_tunnels_and_peers_are_those_that_are_there) {
   EXPECT_THAT(complete({"path", "up", "office", "eth0", ""}), testing::IsEmpty());
 }
 
-// What the shell itself would offer, with a program in the place of centipede that says how it was asked.
+// The lines that a shell prints.
 Words offered_by(const std::string& shell, const std::string& program) {
   FILE* pipe = popen((shell + " -c '" + program + "' 2>&1").c_str(), "r");
   std::string text;
@@ -96,15 +96,27 @@ Words offered_by(const std::string& shell, const std::string& program) {
   return lines;
 }
 
-TEST_F(CompletionTest, the_script_of_bash_asks_for_the_words_so_far_and_quotes_what_it_offers) {
-  const std::string script = write("completion.bash", run({"completion", "bash"}).out);
-  const std::string program = write("centipede",
-                                    "#!/bin/sh\nif [ \"$*\" = \"__complete peer remove th\" ]; then echo the office; "
-                                    "elif [ \"$*\" = \"__complete attach -c \" ]; then echo :files; fi\n");
-  chmod(program.c_str(), 0755);
+class ShellCompletionTest : public CompletionTest {
+ protected:
+  // The script for the shell, and a program in the place of centipede that knows two questions.
+  void SetUp() override {
+    program_ = write("centipede",
+                     "#!/bin/sh\nif [ \"$*\" = \"__complete peer remove th\" ]; then echo the office; "
+                     "elif [ \"$*\" = \"__complete attach -c \" ]; then echo :files; fi\n");
+    chmod(program_.c_str(), 0755);
+  }
+  std::string script(const std::string& shell) { return write("completion." + shell, run({"completion", shell}).out); }
+  static bool installed(const std::string& shell) {
+    return std::system(("command -v " + shell + " >/dev/null").c_str()) == 0;
+  }
+  std::string program_;
+};
+
+TEST_F(ShellCompletionTest, bash_asks_for_the_words_so_far_and_quotes_what_it_offers) {
+  const std::string sourced =
+      "source " + script("bash") + "; complete -p centipede >/dev/null || echo none; cd " + folder_.path() + "; ";
   const auto ask = [&](const std::string& words, const std::string& at) {
-    return offered_by("bash", "source " + script + "; complete -p centipede >/dev/null || echo none; cd " +
-                                  folder_.path() + "; COMP_WORDS=(" + program + " " + words + "); COMP_CWORD=" + at +
+    return offered_by("bash", sourced + "COMP_WORDS=(" + program_ + " " + words + "); COMP_CWORD=" + at +
                                   "; _centipede; printf \"%s\\n\" \"${COMPREPLY[@]}\"");
   };
   EXPECT_THAT(ask("peer remove th", "3"), ElementsAre("the\\ office"));
@@ -112,15 +124,26 @@ TEST_F(CompletionTest, the_script_of_bash_asks_for_the_words_so_far_and_quotes_w
   EXPECT_THAT(ask("peer remove nobody", "3"), ElementsAre("")) << "nothing, and no complaint";
 }
 
-TEST_F(CompletionTest, the_scripts_of_zsh_and_fish_are_sound_where_these_are_installed) {
-  int found = 0;
-  for (const char* shell : {"zsh", "fish"}) {
-    const std::string script = write(std::string("completion.") + shell, run({"completion", shell}).out);
-    if (std::system((std::string("command -v ") + shell + " >/dev/null").c_str()) != 0) continue;
-    ++found;
-    EXPECT_THAT(offered_by(shell, std::string(shell) + " --no-execute " + script), testing::IsEmpty());
-  }
-  if (found == 0) GTEST_SKIP() << "neither zsh nor fish is installed";
+TEST_F(ShellCompletionTest, zsh_asks_for_the_words_so_far) {
+  if (!installed("zsh")) GTEST_SKIP() << "zsh is not installed";
+  const std::string sourced =
+      "compdef() { :; }; compadd() { shift; print -l -- \"$@\"; }; _files() { print files; }; source " + script("zsh") +
+      "; ";
+  const auto ask = [&](const std::string& words, const std::string& at) {
+    return offered_by("zsh -f", sourced + "words=(" + program_ + " " + words + "); CURRENT=" + at + "; _centipede");
+  };
+  EXPECT_THAT(ask("peer remove th", "4"), ElementsAre("the office"));
+  EXPECT_THAT(ask("attach -c \"\"", "4"), ElementsAre("files"));
+  EXPECT_THAT(ask("peer remove nobody", "4"), testing::IsEmpty());
+}
+
+TEST_F(ShellCompletionTest, fish_asks_for_the_words_so_far) {
+  if (!installed("fish")) GTEST_SKIP() << "fish is not installed";
+  const std::string sourced = "set -gx HOME " + folder_.path() + "; set -gx PATH " + folder_.path() + " $PATH; cd " +
+                              folder_.path() + "; source " + script("fish") + "; ";
+  EXPECT_THAT(offered_by("fish", sourced + "complete -C \"centipede peer remove th\""), ElementsAre("the office"));
+  EXPECT_THAT(offered_by("fish", sourced + "complete -C \"centipede attach -c \""), Contains("completion.fish"));
+  EXPECT_THAT(offered_by("fish", sourced + "complete -C \"centipede peer remove nobody\""), testing::IsEmpty());
 }
 
 }  // namespace

@@ -321,6 +321,8 @@ TEST_F(ReloadTest, uplinks_of_the_command_line_stay_in_the_files_place) {
   start({"attach", "wlan0"});
   write("etc/cp0.toml", config_ + "[[uplink]]\nname = \"wlan0\"\nmetered = true\n");
   EXPECT_EQ(run({"reload"}).out, "uplink wlan0: metered\n");
+  write("etc/cp0.toml", config_ + "[[uplink]]\nname = \"wl*\"\npriority = 7\n");
+  EXPECT_EQ(run({"reload"}).out, "uplink wlan0: priority, metered\n") << "what a pattern says of it";
   EXPECT_EQ(uplinks(), std::vector<std::string>{"wlan0"});
 }
 
