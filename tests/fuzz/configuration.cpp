@@ -6,6 +6,7 @@
 
 #include "cli/config.h"
 #include "dataplane/setting_texts.h"
+#include "dataplane/uplink_selection.h"
 #include "fuzz.h"
 
 namespace centipede::fuzz {
@@ -27,14 +28,7 @@ bool all_different(const Range& range) {
 void check_interface(const TunnelConfig& tunnel) {
   promise(tunnel.name == "cp0", "the interface has the file's name");
   promise(tunnel.listen_port != 0 && tunnel.workers <= CP_MAX_WORKERS, "port and workers are in range");
-  std::vector<std::string> uplinks;
-  for (const auto& uplink : tunnel.live.uplinks)
-    uplinks.push_back(uplink.name);
-  promise(uplinks.size() <= CP_MAX_UPLINKS && all_different(uplinks), "uplinks are few and different");
-  for (const auto& excluded : tunnel.live.excluded_uplinks)
-    promise(std::ranges::find(uplinks, excluded) == uplinks.end(), "nothing is an uplink and excluded");
-  promise(all_different(tunnel.live.excluded_uplinks) && tunnel.live.excluded_uplinks.size() <= 256,
-          "what is excluded is bounded and different");
+  promise(check_uplinks(tunnel.live, tunnel.name).has_value(), "uplinks and exclusions are as the daemon wants them");
   for (const auto& uplink : tunnel.live.uplinks) {
     promise(uplink.rate_bps == 0 || parse_rate(rate_text(uplink.rate_bps)) == uplink.rate_bps,
             "a rate can be written and read");

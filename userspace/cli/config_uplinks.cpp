@@ -5,12 +5,13 @@
 #include "api/paths.h"
 #include "cli/config_document.h"
 #include "dataplane/setting_texts.h"
+#include "dataplane/uplink_selection.h"
 
 namespace centipede::cli {
 namespace {
 
 constexpr std::array<std::string_view, 4> uplink_keys{"name", "priority", "metered", "rate"};
-constexpr size_t most_in_a_list = 256;
+constexpr size_t most_in_a_list = max_uplink_entries;
 
 // Of a list in which nothing else bounds the number.
 std::vector<TextItem> bounded_texts(const Section& section, std::string_view key) {
@@ -54,11 +55,13 @@ uint64_t read_rate(const Section& section) {
 FoundUplinks read_uplinks(const Section& interface, toml::table& document, const std::string& tunnel) {
   Source& source = interface.source();
   FoundUplinks found;
+  size_t exact = 0;
   const auto add = [&](const UplinkSettings& uplink, const toml::source_position& at) {
-    if (found.uplinks.size() == CP_MAX_UPLINKS) {
+    if (!is_pattern(uplink.name) && ++exact > CP_MAX_UPLINKS) {
       source.mistake(at, "more than " + std::to_string(CP_MAX_UPLINKS) + " uplinks",
                      "leave some out, or name several by one pattern such as \"wl*\"");
     }
+    if (found.uplinks.size() == max_uplink_entries) source.mistake(at, "more than 256 uplinks", "leave some out");
     found.uplinks.push_back(uplink);
   };
   for (const TextItem& item : interface.texts("uplinks")) {
@@ -91,7 +94,7 @@ FoundUplinks read_uplinks(const Section& interface, toml::table& document, const
       source.mistake(item.at, in_quotes(item.text) + " is no name of a device", device_name_rule);
     }
     if (std::ranges::find(found.uplinks, item.text, &UplinkSettings::name) != found.uplinks.end()) {
-      source.mistake(item.at, in_quotes(item.text) + " is an uplink as well", "keep it in one of the two lists");
+      source.warn(item.at, in_quotes(item.text) + " is among the uplinks as well: keep it in one of the two lists");
     }
     if (std::ranges::find(found.excluded, item.text) != found.excluded.end()) {
       source.mistake(item.at, in_quotes(item.text) + " is excluded twice", "keep one of them");

@@ -6,17 +6,19 @@
 #include <map>
 
 #include "cli/config.h"
+#include "dataplane/uplink_selection.h"
 
 namespace centipede::cli {
 namespace {
 
-// Those that are named, with what the file says of them.
+// Those that are named, each with what the file says of it or of a pattern that it matches.
 std::vector<UplinkSettings> settings_of(const std::vector<std::string>& names,
                                         const std::vector<UplinkSettings>& configured) {
   std::vector<UplinkSettings> uplinks;
   for (const auto& name : names) {
-    const auto known = std::ranges::find(configured, name, &UplinkSettings::name);
-    uplinks.push_back(known == configured.end() ? UplinkSettings{.name = name} : *known);
+    const UplinkSettings* known = entry_for(configured, {}, name);
+    uplinks.push_back(known == nullptr ? UplinkSettings{} : *known);
+    uplinks.back().name = name;
   }
   return uplinks;
 }
