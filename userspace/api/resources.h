@@ -30,6 +30,7 @@ Resource list_uplinks, add_uplink, show_uplink, patch_uplink, remove_uplink;    
 Resource list_peers, add_peer, show_peer, patch_peer, remove_peer;                    // peer_resources.cpp
 Resource list_paths, patch_path, ping_peer;                                           // path_resources.cpp
 Resource show_events, show_metrics, show_openapi, stop_tunnel;                        // other_resources.cpp
+Resource show_keylog;                                                                 // keylog.cpp
 
 // What several of them need: the peer of this name or, failing that, public key; ENOENT.
 [[nodiscard]] Result<control::PeerSettings*> find_peer(TunnelSettings& settings, const std::string& name_or_key);

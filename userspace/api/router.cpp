@@ -39,6 +39,7 @@ constexpr std::array rows{
     Row{{"GET", "/v1/events"}, show_events},
     Row{{"GET", "/v1/metrics"}, show_metrics},
     Row{{"GET", "/v1/openapi.json"}, show_openapi},
+    Row{{"GET", "/v1/keylog"}, show_keylog},
     Row{{"POST", "/v1/stop"}, stop_tunnel},
 };
 

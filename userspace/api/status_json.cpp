@@ -120,6 +120,7 @@ std::string to_json(const TunnelStatus& status) {
                            {"addresses", texts_json(status.addresses)},
                            {"mtu", status.mtu},
                            {"aead", status.aead},
+                           {"keylog_allowed", status.keylog_allowed},
                            {"uplinks", std::move(uplinks)},
                            {"control", counters_json(status.control, control_counters)},
                            {"total", counters_json(status.total, worker_counters)},

@@ -214,6 +214,7 @@ Result<TunnelStatus> status_from_json(std::string_view text) {
   top.read_list("addresses", status.addresses);
   top.read("mtu", status.mtu);
   top.read("aead", status.aead);
+  top.read("keylog_allowed", status.keylog_allowed);
   top.each("uplinks", [&](const json& row, const std::string& where) {
     status.uplinks.push_back(read_uplink(Reader(row, failure, where + ".")));
   });

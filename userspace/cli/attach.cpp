@@ -46,7 +46,7 @@ Result<TunnelConfig> load(const StartedFrom& from) {
 }
 
 // Gives a running tunnel the uplinks that it does not have yet.
-int add_live(Host& host, const TunnelNames& names, std::vector<std::string> uplinks) {
+int add_live(Host& host, const TunnelNames& names, std::vector<std::string> uplinks, bool allow_keylog) {
   if (uplinks.empty()) {
     auto loaded = load_config(names.config_path);
     if (loaded) uplinks = names_of(loaded->tunnel.live.uplinks);
@@ -54,6 +54,12 @@ int add_live(Host& host, const TunnelNames& names, std::vector<std::string> upli
   api::Client client(api::socket_path(host.runtime_directory, names.interface));
   const auto status = client.status();
   if (!status) return complain(host, failed, names.interface + ": " + status.error().text);
+  if (allow_keylog && !status->keylog_allowed) {
+    return complain(host, failed,
+                    names.interface +
+                        " runs already without --allow-keylog, which counts at the start alone: stop it " +
+                        "with `centipede detach -i " + names.interface + "` first");
+  }
   std::vector<std::string> added;
   int code = done;
   for (const auto& name : uplinks) {
@@ -144,13 +150,15 @@ int attach(Host& host, const AttachOptions& options) {
   const api::Client client(api::socket_path(host.runtime_directory, names.interface));
   const auto deadline = Clock::now() + start_patience;
   while (true) {
-    if (client.reachable()) return add_live(host, names, uplinks);
+    if (client.reachable()) return add_live(host, names, uplinks, options.allow_keylog);
     auto lock = api::TunnelLock::try_acquire(host.runtime_directory, names.interface);
     if (!lock) return complain(host, failed, lock.error().text);
     if (*lock) {
       const StartedFrom from{names.interface, names.config_path, uplinks};
       auto config = load(from);
       if (!config) return complain(host, wrong_usage, config.error().text);
+      config->allow_keylog = options.allow_keylog;
+      if (options.allow_keylog) spdlog::warn("--allow-keylog: root may take the session keys of this tunnel out");
       return run_tunnel(host, from, std::move(*config));
     }
     // Another attach is between its lock and its socket, or a daemon is between the end of its socket and its own.

@@ -5,6 +5,7 @@
 
 #include "cli/command_tree.h"
 #include "cli/completion.h"
+#include "cli/dashboard.h"
 #include "cli/doctor.h"
 #include "cli/keys_commands.h"
 #include "cli/tunnel_commands.h"
@@ -34,6 +35,7 @@ struct Arguments {
   DoctorOptions doctor;
   RunningArguments running;
   std::string shell;
+  DashboardOptions dashboard;
 };
 
 void add_key_commands(CLI::App& app, Host& host, Arguments& arguments, Action& action) {
@@ -61,6 +63,8 @@ void add_tunnel_commands(CLI::App& app, Host& host, Arguments& arguments, Action
                    "Configuration (default: /etc/centipede/<interface>.toml)")
       ->type_name("FILE");
   attach_command->add_flag("-v,--verbose", arguments.attach.verbose, "Log more");
+  attach_command->add_flag("--allow-keylog", arguments.attach.allow_keylog,
+                           "Let root take the session keys out (see keylog); off by default");
   attach_command->callback([&] { action = [&] { return attach(host, arguments.attach); }; });
   auto* detach_command = app.add_subcommand("detach", "Take uplinks out of a running tunnel, or stop it");
   detach_command->add_option("UPLINK", arguments.detach.uplinks, "Devices to take out (default: stop the tunnel)");
@@ -84,6 +88,12 @@ void add_tunnel_commands(CLI::App& app, Host& host, Arguments& arguments, Action
       ->type_name("FILE");
   doctor_command->add_flag("--json", arguments.doctor.json, "A list of {level, what, finding, advice}");
   doctor_command->callback([&] { action = [&] { return doctor(host, arguments.doctor); }; });
+  auto* dashboard_command = app.add_subcommand("dashboard", "Serve a page that shows the running tunnel, on loopback");
+  dashboard_command->add_option("-i,--interface", arguments.dashboard.interface, "The tunnel's interface")
+      ->capture_default_str();
+  dashboard_command->add_option("--port", arguments.dashboard.port, "TCP port to serve it on; 0: any that is free")
+      ->capture_default_str();
+  dashboard_command->callback([&] { action = [&] { return dashboard(host, arguments.dashboard); }; });
 }
 
 void add_completion(CLI::App& app, Host& host, std::string& shell, Action& action) {

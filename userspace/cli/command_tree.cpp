@@ -131,6 +131,15 @@ void add_watching_commands(CLI::App& app, Host& host, RunningArguments& argument
   add_interface(probe, options.interface);
 }
 
+void add_keylog_command(CLI::App& app, Host& host, KeylogOptions& options, Action& action) {
+  CLI::App& command = add_command(app, action, "keylog", "Write the session keys of a tunnel that allows it",
+                                  [&] { return keylog(host, options); });
+  command.add_option("-o,--output", options.output, "Add them to this file (mode 0600) instead of printing them")
+      ->type_name("FILE");
+  command.add_flag("--follow", options.follow, "Go on with new sessions, until interrupted or the tunnel ends");
+  add_interface(command, options.interface);
+}
+
 }  // namespace
 
 void add_running_commands(CLI::App& app, Host& host, RunningArguments& arguments, Action& action) {
@@ -144,6 +153,7 @@ void add_running_commands(CLI::App& app, Host& host, RunningArguments& arguments
                                 [&] { return export_config(host, arguments.interface); });
   add_interface(print, arguments.interface);
   add_watching_commands(app, host, arguments, action);
+  add_keylog_command(app, host, arguments.keylog, action);
   ImportOptions& options = arguments.import;
   CLI::App& import = add_command(app, action, "import", "Turn a WireGuard configuration into one of ours",
                                  [&] { return import_config(host, options); });

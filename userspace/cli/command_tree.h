@@ -6,6 +6,7 @@
 
 #include "cli/host.h"
 #include "cli/import_command.h"
+#include "cli/keylog.h"
 #include "cli/running_commands.h"
 
 namespace centipede::cli {
@@ -20,6 +21,7 @@ struct RunningArguments {
   EventsOptions events;
   PingOptions ping;
   ImportOptions import;
+  KeylogOptions keylog;
   std::string interface = "cp0";  // of reload and export
   bool no_follow = false;
 };

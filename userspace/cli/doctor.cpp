@@ -5,12 +5,16 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <ostream>
+#include <set>
 
 #include "api/client.h"
 #include "base/file_descriptor.h"
 #include "cli/config.h"
 #include "cli/tunnel_commands.h"
+#include "dataplane/setting_texts.h"
+#include "dataplane/uplink_selection.h"
 
 namespace centipede::cli {
 namespace {
@@ -44,28 +48,56 @@ int try_port(int family, uint16_t port) {
 // What the configuration gave for the other checks.
 struct ConfigFindings {
   std::vector<Finding> findings;
-  std::vector<std::string> uplinks;
-  uint16_t port = CP_DEFAULT_PORT;
-  ReceiveMode mode = ReceiveMode::automatic;
+  std::optional<TunnelConfig> tunnel;
 };
 
 ConfigFindings examine_config(const std::string& path) {
   ConfigFindings examined;
-  const auto loaded = load_config(path);
+  auto loaded = load_config(path);
   if (!loaded) {
     examined.findings.push_back({Level::fail, "configuration", loaded.error().text, ""});
     return examined;
   }
-  const auto& tunnel = loaded->tunnel;
+  examined.tunnel = std::move(loaded->tunnel);
+  const size_t peers = examined.tunnel->live.peers.size();
   examined.findings.push_back(
-      {Level::ok, "configuration", path + " is valid, " + std::to_string(tunnel.live.peers.size()) + " peer(s)", ""});
+      {Level::ok, "configuration", path + " is valid, " + std::to_string(peers) + " peer(s)", ""});
   for (const auto& warning : loaded->warnings)
     examined.findings.push_back({Level::warn, "configuration", warning, ""});
-  for (const auto& uplink : tunnel.live.uplinks)
-    examined.uplinks.push_back(uplink.name);
-  examined.port = tunnel.listen_port;
-  examined.mode = tunnel.mode;
+  const auto rows = examine_settings(*examined.tunnel);
+  examined.findings.insert(examined.findings.end(), rows.begin(), rows.end());
   return examined;
+}
+
+// The devices that the settings want: those that are named, and those that are there and match a pattern.
+std::vector<std::string> devices_for(const TunnelSettings& settings, Netlink& netlink, std::vector<Finding>& findings) {
+  std::vector<std::string> names;
+  for (const auto& uplink : settings.uplinks) {
+    if (!is_pattern(uplink.name)) names.push_back(uplink.name);
+  }
+  const auto devices = netlink.devices();
+  if (!devices) {
+    findings.push_back({Level::fail, "netlink", devices.error().text, ""});
+    return names;
+  }
+  std::set<std::string> patterns_met;
+  for (const auto& device : *devices) {
+    const auto* entry = entry_for(settings.uplinks, settings.excluded_uplinks, device.name);
+    if (entry == nullptr || !is_pattern(entry->name) || device.loopback || device.tun) continue;
+    names.push_back(device.name);
+    patterns_met.insert(entry->name);
+  }
+  for (const auto& uplink : settings.uplinks) {
+    if (!is_pattern(uplink.name) || patterns_met.contains(uplink.name)) continue;
+    findings.push_back({Level::ok, "uplinks", "no device is taken for " + uplink.name + " now", ""});
+  }
+  return names;
+}
+
+bool calls_all_peers(const TunnelConfig& tunnel) {
+  return std::ranges::none_of(tunnel.live.peers, [](const control::PeerSettings& peer) {
+    return peer.endpoints.empty() && peer.host_endpoints.empty();
+  });
 }
 
 void print(Host& host, const std::vector<Finding>& findings, bool as_json) {
@@ -114,21 +146,28 @@ int doctor(Host& host, const DoctorOptions& options) {
     if (!api::valid_interface_name(name)) return complain(host, wrong_usage, "\"" + name + "\" is no name of a device");
   }
   auto findings = examine_system(host.missing_privilege());
-  auto config = examine_config(names.config_path);
-  findings.insert(findings.end(), config.findings.begin(), config.findings.end());
+  const auto append = [&findings](const std::vector<Finding>& rows) {
+    findings.insert(findings.end(), rows.begin(), rows.end());
+  };
+  const auto config = examine_config(names.config_path);
+  append(config.findings);
+  const uint16_t port = config.tunnel ? config.tunnel->listen_port : uint16_t{CP_DEFAULT_PORT};
+  const ReceiveMode mode = config.tunnel ? config.tunnel->mode : ReceiveMode::automatic;
   const bool runs = api::Client(api::socket_path(host.runtime_directory, names.interface)).reachable();
-  findings.push_back(examine_port(config.port, runs));
-  const auto& uplinks = options.uplinks.empty() ? config.uplinks : options.uplinks;
+  findings.push_back(examine_port(port, runs));
+  std::vector<std::string> uplinks = options.uplinks;
+  if (auto netlink = Netlink::open()) {
+    if (uplinks.empty() && config.tunnel) uplinks = devices_for(config.tunnel->live, *netlink, findings);
+    for (const auto& name : uplinks)
+      append(examine_uplink(*netlink, name, mode));
+  } else {
+    findings.push_back({Level::fail, "netlink", netlink.error().text, ""});
+  }
   if (uplinks.empty()) {
     findings.push_back({Level::warn, "uplinks", "none to look at", "name them: centipede doctor eth0 wlan0"});
   }
-  auto netlink = Netlink::open();
-  if (!netlink) findings.push_back({Level::fail, "netlink", netlink.error().text, ""});
-  for (const auto& name : uplinks) {
-    if (!netlink) break;
-    const auto rows = examine_uplink(*netlink, name, config.mode);
-    findings.insert(findings.end(), rows.begin(), rows.end());
-  }
+  append(examine_firewall(port, uplinks, config.tunnel && calls_all_peers(*config.tunnel)));
+  if (config.tunnel) append(examine_peers(config.tunnel->live.peers, uplinks, resolve_host));
   print(host, findings, options.json);
   return std::ranges::find(findings, Level::fail, &Finding::level) == findings.end() ? done : failed;
 }

@@ -5,6 +5,7 @@
 #include <linux/magic.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
+#include <sys/timex.h>
 #include <sys/utsname.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -93,6 +94,17 @@ Finding tun() {
   return {Level::ok, "TUN", "usable, with several queues and offloads", ""};
 }
 
+Finding clock_state() {
+  timex state{};
+  const int result = adjtimex(&state);
+  if (result < 0) return {Level::ok, "clock", "not looked at: " + std::string(std::strerror(errno)), ""};
+  if (result != TIME_ERROR && (state.status & STA_UNSYNC) == 0) return {Level::ok, "clock", "synchronised", ""};
+  return {
+      Level::warn, "clock",
+      "not synchronised: should it be behind when the state file is lost, peers take this host's calls for old ones",
+      "timedatectl set-ntp true, or run chrony"};
+}
+
 }  // namespace
 
 KernelVersion parse_kernel_release(const std::string& release) {
@@ -104,8 +116,14 @@ KernelVersion parse_kernel_release(const std::string& release) {
 }
 
 std::vector<Finding> examine_system(const std::string& missing_privilege) {
-  return {
-      privileges(missing_privilege), kernel(), type_information(), bpf_file_system(), just_in_time(), uring(), tun()};
+  return {privileges(missing_privilege),
+          kernel(),
+          type_information(),
+          bpf_file_system(),
+          just_in_time(),
+          uring(),
+          tun(),
+          clock_state()};
 }
 
 }  // namespace centipede::cli

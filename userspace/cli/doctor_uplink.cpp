@@ -127,6 +127,21 @@ Finding mtu(const LinkState& link) {
           "ip link set " + link.name + " mtu 1500, where the link allows it"};
 }
 
+// The kernel's rule: the stricter of "all" and the device's own, where 2 (loose) beats 1 (strict).
+Finding reverse_path_filter(const std::string& name) {
+  const auto read = [](const std::string& device) {
+    std::ifstream file("/proc/sys/net/ipv4/conf/" + device + "/rp_filter");
+    int value = 0;
+    return file >> value ? value : 0;
+  };
+  const std::string what = name + " reverse path filter";
+  const int value = std::max(read("all"), read(name));
+  if (value != 1) return {Level::ok, what, value == 0 ? "off" : "loose", ""};
+  return {Level::warn, what,
+          "strict: what arrives here from a peer is dropped when the best route to it leads elsewhere",
+          "sysctl -w net/ipv4/conf/" + name + "/rp_filter=2"};
+}
+
 }  // namespace
 
 std::vector<Finding> examine_uplink(Netlink& netlink, const std::string& name, ReceiveMode mode) {
@@ -146,7 +161,9 @@ std::vector<Finding> examine_uplink(Netlink& netlink, const std::string& name, R
   findings.push_back(mtu(link));
   findings.push_back(receive_mode(link, mode));
   findings.push_back(foreign_program(link, mode));
+  findings.push_back(examine_offloads(name, choose_receive(mode, link.hardware).try_xdp));
   findings.push_back(default_route(name));
+  findings.push_back(reverse_path_filter(name));
   return findings;
 }
 

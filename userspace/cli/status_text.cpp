@@ -189,6 +189,7 @@ std::string status_text(const TunnelStatus& status, bool colours) {
   for (const auto& address : status.addresses)
     addresses.add(address.text());
   addresses.end();
+  if (status.keylog_allowed) out += "  --allow-keylog: root may take the session keys out\n";
   for (const auto& peer : status.peers)
     out += "\n" + peer_text(status, peer, colours);
   out += "\nuplinks\n";

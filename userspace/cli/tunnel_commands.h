@@ -13,6 +13,7 @@ struct AttachOptions {
   std::string interface;             // empty: from the configuration file's name, else cp0
   std::string config_path;           // empty: <config_directory>/<interface>.toml
   bool verbose = false;
+  bool allow_keylog = false;  // the tunnel gives its session keys to `centipede keylog`
 };
 // Runs the tunnel until it is stopped; returns at once when one of that name runs and has got the uplinks. Of two that
 // start the same tunnel at once one runs it, and the other gives it its uplinks.

@@ -58,6 +58,9 @@ constexpr Duration timestamps_interval = seconds(1);
 
 constexpr Duration start_patience = seconds(1);
 
+// How often the log says that keys are being handed out.
+constexpr Duration keylog_interval = seconds(60);
+
 // How soon after a peer has lost its last path its names are looked up.
 constexpr Duration names_interval = milliseconds(250);
 
@@ -152,6 +155,7 @@ class Daemon::Impl {
   Result<TunnelSettings> settings();
   Result<void> change(const TunnelControl::Edit& edit);
   Result<std::vector<PathPing>> ping(const std::string& peer, std::chrono::milliseconds time);
+  Result<std::vector<SessionKey>> session_keys();
   EventLog& events() { return events_; }
   TunnelStatus status();
 
@@ -242,6 +246,7 @@ class Daemon::Impl {
   bool windows_shrink_ = false;  // and the log says so
   bool plan_stale_ = false;
   bool interface_check_due_ = false;
+  std::optional<Instant> keylog_told_;
   Instant counters_due_{};
   std::vector<std::unique_ptr<Worker>> workers_;
 };
@@ -761,6 +766,7 @@ TunnelStatus Daemon::Impl::status() {
                         .addresses = config_.addresses,
                         .mtu = mtu_,
                         .aead = aead_name_,
+                        .keylog_allowed = config_.allow_keylog,
                         .windows_shrunk = sessions_->shrunk(),
                         .sessions_waiting = sessions_->waiting(),
                         .uplinks = uplinks_->status(),
@@ -773,6 +779,24 @@ TunnelStatus Daemon::Impl::status() {
     return status;
   });
   return outcome ? std::move(*outcome) : TunnelStatus{.name = config_.name};
+}
+
+Result<std::vector<SessionKey>> Daemon::Impl::session_keys() {
+  if (!config_.allow_keylog) {
+    return fail(config_.name + " keeps its session keys: only a tunnel that was started with `centipede attach " +
+                    "--allow-keylog` gives them",
+                EPERM);
+  }
+  auto outcome = on_control_thread([this] {
+    const Now now = read_clocks();
+    if (!keylog_told_ || now.monotonic >= *keylog_told_ + keylog_interval) {
+      log::warning("session keys are handed out (centipede keylog): whoever has them can read recorded packets");
+      keylog_told_ = now.monotonic;
+    }
+    return centipede::session_keys(*controller_, now);
+  });
+  if (!outcome) return fail("the tunnel is stopping");
+  return std::move(*outcome);
 }
 
 Daemon::Daemon(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -801,6 +825,9 @@ Result<void> Daemon::attach_uplink(const UplinkSettings& uplink) {
 }
 Result<std::vector<PathPing>> Daemon::ping(std::string_view peer, std::chrono::milliseconds time) {
   return impl_->ping(std::string(peer), time);
+}
+Result<std::vector<SessionKey>> Daemon::session_keys() {
+  return impl_->session_keys();
 }
 EventLog& Daemon::events() {
   return impl_->events();

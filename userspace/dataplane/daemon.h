@@ -32,6 +32,7 @@ class Daemon final : public RunningTunnel {
   Result<void> attach_uplink(const UplinkSettings& uplink) override;
   Result<void> detach_uplink(std::string_view name) override;
   Result<std::vector<PathPing>> ping(std::string_view peer, std::chrono::milliseconds time) override;
+  Result<std::vector<SessionKey>> session_keys() override;
   EventLog& events() override;
 
  private:

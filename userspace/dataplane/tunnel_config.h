@@ -51,6 +51,7 @@ struct TunnelConfig {
   bool kill_switch = false;
   std::vector<IpAddress> dns;           // name servers, for resolvconf or systemd-resolved while it runs
   std::vector<std::string> dns_search;  // domains that are asked of them; none: all
+  bool allow_keylog = false;            // session keys may be asked for (`centipede keylog`)
   TunnelSettings live;
   std::string state_directory{default_state_directory};  // what must outlive the process (state_file.h)
 };

@@ -12,6 +12,7 @@
 
 #include "base/result.h"
 #include "dataplane/event_log.h"
+#include "dataplane/session_keys.h"
 #include "dataplane/tunnel_config.h"
 #include "dataplane/tunnel_status.h"
 
@@ -50,6 +51,9 @@ class TunnelControl {
 
   // One probe on every path of the peer (by name or public key), and what came back within `time`; ENOENT.
   virtual Result<std::vector<PathPing>> ping(std::string_view peer, std::chrono::milliseconds time) = 0;
+
+  // The keys of all sessions; EPERM unless the tunnel was started for it (TunnelConfig::allow_keylog).
+  virtual Result<std::vector<SessionKey>> session_keys() = 0;
 
   virtual EventLog& events() = 0;
   virtual void stop() = 0;

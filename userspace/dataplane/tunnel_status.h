@@ -65,6 +65,7 @@ struct TunnelStatus {
   std::vector<Prefix> addresses;
   unsigned mtu = 0;
   std::string aead;
+  bool keylog_allowed = false;    // session keys may be asked for
   uint64_t windows_shrunk = 0;    // sessions since the start whose replay windows are small for want of memory
   uint64_t sessions_waiting = 0;  // that receive nothing now for want of window memory
   std::vector<UplinkStatus> uplinks;

@@ -1,6 +1,7 @@
 // A tunnel that only remembers what was asked of it, and a status with a value in every field.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <mutex>
 #include <set>
@@ -109,6 +110,7 @@ class FakeTunnel : public RunningTunnel {
   }
   TunnelStatus status() override {
     TunnelStatus status = full_status();
+    status.keylog_allowed = sessions != 0;
     const std::scoped_lock lock(mutex_);
     if (!settings_.uplinks.empty()) status.uplinks.clear();
     for (const UplinkSettings& uplink : settings_.uplinks)
@@ -154,6 +156,17 @@ class FakeTunnel : public RunningTunnel {
     return std::vector<PathPing>{{path.id, path.uplink_name, path.local, path.remote, true, milliseconds(12)},
                                  {uint16_t(path.id + 1), "wlan0", path.local, path.remote, false, std::nullopt}};
   }
+  // As many sessions as a test has said, with the keys of both directions; none: not started for it.
+  Result<std::vector<SessionKey>> session_keys() override {
+    if (sessions == 0) return fail("not started with --allow-keylog", EPERM);
+    std::vector<SessionKey> keys;
+    for (unsigned sid = 1; sid <= 2 * sessions; ++sid) {
+      const std::array<uint8_t, 32> key{static_cast<uint8_t>(sid)};
+      keys.push_back({sid, {crypto::SecretKey(key), {0xff}}, sid % 2 == 0, "the office"});
+    }
+    return keys;
+  }
+  std::atomic<unsigned> sessions = 0;
   EventLog& events() override { return events_; }
   void stop() override {
     const std::scoped_lock lock(mutex_);

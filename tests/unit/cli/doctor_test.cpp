@@ -10,9 +10,11 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <fstream>
 #include <thread>
 
 #include "base/file_descriptor.h"
+#include "temporary_folder.h"
 
 namespace centipede::cli {
 namespace {
@@ -85,6 +87,102 @@ TEST(Doctor, predicts_the_receive_mode_that_attach_will_choose) {
   });
 }
 
+TEST(Doctor, strict_reverse_path_filtering_and_offloads_that_are_off_are_told) {
+  in_own_network([](Netlink& netlink) {
+    ASSERT_TRUE(run("ip link add left type veth peer name right"));
+    const auto found = [&](const char* what, ReceiveMode mode = ReceiveMode::udp) {
+      const auto findings = examine_uplink(netlink, "left", mode);
+      const Finding* finding = find(findings, what);
+      return finding == nullptr ? Finding{} : *finding;
+    };
+    const auto set = [](const std::string& device, int value) {
+      std::ofstream("/proc/sys/net/ipv4/conf/" + device + "/rp_filter") << value;
+    };
+    set("all", 0);
+    set("left", 0);
+    EXPECT_EQ(found("left reverse path filter").finding, "off");
+    set("all", 1);
+    EXPECT_EQ(found("left reverse path filter").level, Level::warn);
+    EXPECT_EQ(found("left reverse path filter").advice, "sysctl -w net/ipv4/conf/left/rp_filter=2");
+    set("left", 2);
+    EXPECT_EQ(found("left reverse path filter").finding, "loose");
+    ASSERT_TRUE(run("ethtool -K left gro on"));
+    EXPECT_EQ(found("left offloads").level, Level::ok);
+    EXPECT_THAT(found("left offloads").finding, HasSubstr("GRO on"));
+    EXPECT_THAT(found("left offloads").finding, HasSubstr("UDP segmentation on"));
+    ASSERT_TRUE(run("ethtool -K left gro off tx-udp-segmentation off"));
+    EXPECT_EQ(found("left offloads").level, Level::warn);
+    EXPECT_THAT(found("left offloads").advice, HasSubstr("ethtool -K left gro on"));
+    EXPECT_THAT(found("left offloads", ReceiveMode::xdp).finding, HasSubstr("UDP segmentation off"));
+  });
+}
+
+control::PeerSettings called_peer(const std::string& name, const std::vector<const char*>& endpoints) {
+  control::PeerSettings peer;
+  peer.name = name;
+  for (const char* endpoint : endpoints)
+    peer.endpoints.push_back(*Endpoint::parse(endpoint));
+  return peer;
+}
+
+TEST(Doctor, says_over_which_uplink_there_is_a_route_to_which_peer) {
+  in_own_network([](Netlink&) {
+    ASSERT_TRUE(
+        run("ip link add left type veth peer name left2 && ip link add right type veth peer name right2 &&"
+            "for device in left left2 right right2; do ip link set $device up; done &&"
+            "ip addr add 192.0.2.1/24 dev left && ip route add 203.0.113.0/24 via 192.0.2.2"));
+    const Resolve no_names = [](const std::string&) -> Result<std::vector<IpAddress>> { return fail("not asked"); };
+    const std::vector<control::PeerSettings> peers{called_peer("office", {"[2001:db8::1]:5820", "203.0.113.5:5820"}),
+                                                   called_peer("phone", {})};
+    const auto findings = examine_peers(peers, {"left", "right"}, no_names);
+    ASSERT_EQ(findings.size(), 2U) << "none for the peer that calls us";
+    EXPECT_EQ(find(findings, "office over left")->level, Level::ok);
+    EXPECT_THAT(find(findings, "office over left")->finding,
+                HasSubstr("203.0.113.5:5820 from 192.0.2.1, MTU of the route 1500"));
+    EXPECT_EQ(find(findings, "office over right")->level, Level::warn);
+    EXPECT_THAT(find(findings, "office over right")->finding, HasSubstr("unreachable"));
+    EXPECT_THAT(find(findings, "office over right")->advice, HasSubstr("dev right"));
+  });
+}
+
+TEST(Doctor, names_of_servers_are_resolved_and_the_addresses_looked_at) {
+  control::PeerSettings peer;
+  peer.name = "office";
+  peer.host_endpoints = {{"good.example", 5820}, {"bad.example", 5820}};
+  const Resolve resolve = [](const std::string& host) -> Result<std::vector<IpAddress>> {
+    if (host == "bad.example") return fail("resolving bad.example: Name or service not known");
+    return std::vector{*IpAddress::parse("127.0.0.1"), *IpAddress::parse("::1")};
+  };
+  const auto findings = examine_peers({peer}, {"lo"}, resolve);
+  EXPECT_EQ(find(findings, "office name good.example")->finding, "127.0.0.1, ::1");
+  EXPECT_EQ(find(findings, "office name bad.example")->level, Level::warn);
+  EXPECT_THAT(find(findings, "office name bad.example")->advice, HasSubstr("getent ahosts bad.example"));
+  EXPECT_THAT(find(findings, "office over lo")->finding, HasSubstr("127.0.0.1:5820 from 127.0.0.1"));
+  EXPECT_EQ(resolve_host("127.0.0.1").value(), std::vector{*IpAddress::parse("127.0.0.1")});
+  EXPECT_FALSE(resolve_host("no such name"));
+}
+
+TEST(Doctor, a_state_directory_that_cannot_outlive_a_restart_is_told) {
+  TemporaryFolder folder;
+  EXPECT_THAT(examine_state_directory(folder.path()).finding, HasSubstr("is writable"));
+  EXPECT_THAT(examine_state_directory(folder.file("not/there/yet")).finding, HasSubstr("will be made"));
+  EXPECT_EQ(examine_state_directory("/dev/shm").level, Level::warn);
+  EXPECT_THAT(examine_state_directory("/dev/shm/centipede").finding, HasSubstr("in memory"));
+  EXPECT_EQ(examine_state_directory("/proc/no/such").level, Level::warn);
+}
+
+TEST(Doctor, settings_that_need_programs_are_looked_at_only_when_they_are_used) {
+  ASSERT_TRUE(crypto::initialise());
+  TunnelConfig config{.identity = crypto::Identity::generate()};
+  config.state_directory = "/";
+  EXPECT_EQ(examine_settings(config).size(), 1U);
+  config.kill_switch = true;
+  config.dns = {*IpAddress::parse("10.10.0.53")};
+  const auto findings = examine_settings(config);
+  EXPECT_THAT(find(findings, "dns")->finding, HasSubstr("10.10.0.53"));
+  EXPECT_NE(find(findings, "kill switch"), nullptr);
+}
+
 TEST(Doctor, a_port_in_use_is_a_failure_unless_the_tunnel_has_it) {
   const FileDescriptor holder(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   sockaddr_in address{};
@@ -113,7 +211,7 @@ TEST(Doctor, kernel_releases_are_compared_as_numbers) {
 TEST(Doctor, missing_privileges_are_a_failure_and_every_check_has_a_line) {
   const auto findings = examine_system("CAP_NET_ADMIN");
   EXPECT_EQ(find(findings, "privileges")->level, Level::fail);
-  for (const char* what : {"kernel", "BTF", "bpffs", "BPF JIT", "io_uring", "TUN"})
+  for (const char* what : {"kernel", "BTF", "bpffs", "BPF JIT", "io_uring", "TUN", "clock"})
     EXPECT_NE(find(findings, what), nullptr);
 }
 
