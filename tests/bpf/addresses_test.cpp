@@ -91,8 +91,9 @@ TEST_F(AddressesTest, that_there_is_no_room_is_said_once_until_there_is) {
   command("printf '" + batch + "' | ip -batch -");
   Uplinks uplinks({.port = tunnel_port, .workers = 1, .program = program.get()});
   const auto complaints = [&] {
-    return std::ranges::count_if(uplinks.take_changes().log,
-                                 [](const auto& line) { return line.text.find("map of addresses") != std::string::npos; });
+    return std::ranges::count_if(uplinks.take_changes().log, [](const auto& line) {
+      return line.text.find("map of addresses") != std::string::npos;
+    });
   };
   uplinks.set_wanted({{.name = "n0"}}, {}, *netlink, {});
   EXPECT_EQ(complaints(), 1);

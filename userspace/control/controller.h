@@ -90,8 +90,8 @@ struct Timestamps {
 
 // What set_peers() has done, by the peer's name.
 struct PeerChange {
-  enum class What : uint8_t { added, changed, removed } what = What::added;
   std::string peer;
+  std::string what;  // "added", "removed", "allowed_ips, policy changed"
 };
 
 // A peer whose names are to be resolved.
