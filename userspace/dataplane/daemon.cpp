@@ -46,8 +46,9 @@ constexpr unsigned mtu_min = 1280;
 constexpr unsigned mtu_max = 65435;
 constexpr unsigned mtu_fallback = 1420;
 
-constexpr size_t control_buffers = 32;
-constexpr size_t control_buffer_bytes = 2048;  // the longest control datagram is an initiation
+// Trains of at most 64 datagrams each: what is served of one socket before the next one has its turn.
+constexpr size_t control_buffers = 4;
+constexpr size_t control_buffer_bytes = 65536;
 
 // Heartbeats tell the peer how many packets arrived; this is how stale what XDP dropped may be in that.
 constexpr Duration counters_interval = seconds(1);
@@ -490,8 +491,10 @@ void Daemon::Impl::serve(uint64_t token, const Now& now) {
 void Daemon::Impl::serve_socket(UdpSocket& socket, control::UplinkId id, const Now& now) {
   const auto received = socket.receive(*udp_batch_);
   if (!received) return;
-  for (const ReceivedDatagram& datagram : *received)
-    serve_datagram({.uplink = id, .local = datagram.local, .remote = datagram.remote}, datagram.bytes, now);
+  for (const ReceivedDatagram& train : *received) {
+    const control::Route route{.uplink = id, .local = train.local, .remote = train.remote};
+    for_each_datagram(train, [&](ConstBytes datagram) { serve_datagram(route, datagram, now); });
+  }
 }
 
 // The kernel joins what comes from one address in one moment, and chooses the socket by the first: behind a heartbeat
