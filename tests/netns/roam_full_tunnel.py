@@ -66,7 +66,8 @@ def main():
         office.host.run("sysctl", "-q", "-w", "net.ipv4.conf.all.arp_ignore=2")
         office.attach("eth0", "wlan0")
         laptop.attach("eth0", "wlan0")
-        laptop.wait_active(2)
+        for tunnel in (laptop, office):
+            tunnel.wait_active(2)
         in_clear = [laptop.host.capture(device, f"host {FAR} or host {FAR6}") for device in OFFICE]
         loops = laptop.host.capture("cp0", "udp port 5820")
         pings = [laptop.host.pinging(address, 0.005, 100) for address in (FAR, FAR6)]

@@ -36,12 +36,17 @@ void HostSettings::warn_if_failed(const Result<void>& outcome) const {
   if (!outcome) warn_(outcome.error().text);
 }
 
+void HostSettings::revert_names() const {
+  const auto reverted = revert_name_servers(config_.name, config_.state_directory);
+  if (!reverted) warn_(reverted.error().text);
+}
+
 uint32_t HostSettings::mark() const {
   return config_.kill_switch ? kill_switch_mark : 0;
 }
 
 Result<void> HostSettings::protect(std::set<Prefix> networks) {
-  warn_if_failed(revert_name_servers(config_.name, config_.state_directory));
+  revert_names();
   was_protected_ = kill_switch_is_set(config_.name);
   if (config_.kill_switch && networks.empty()) return set_kill_switch(config_.name, {});  // what was left is replaced
   if (config_.kill_switch) return change_networks(std::move(networks));
@@ -75,14 +80,14 @@ void HostSettings::set_name_servers() {
 }
 
 void HostSettings::revert(bool orderly) {
-  warn_if_failed(revert_name_servers(config_.name, config_.state_directory));
+  revert_names();
   if (!config_.kill_switch) return;
   if (orderly) return warn_if_failed(remove_kill_switch(config_.name));
   warn_("the kill switch stays; `centipede detach -i " + config_.name + "` removes it");
 }
 
 void HostSettings::start_failed() {
-  warn_if_failed(revert_name_servers(config_.name, config_.state_directory));
+  revert_names();
   if (config_.kill_switch && !was_protected_) warn_if_failed(remove_kill_switch(config_.name));
 }
 
@@ -92,7 +97,9 @@ Result<std::vector<std::string>> clear_host_settings(const std::string& tunnel, 
     if (auto removed = remove_kill_switch(tunnel); !removed) return std::unexpected(removed.error());
     cleared.push_back("the kill switch of " + tunnel);
   }
-  if (auto reverted = revert_name_servers(tunnel, state_directory); !reverted) return std::unexpected(reverted.error());
+  const auto reverted = revert_name_servers(tunnel, state_directory);
+  if (!reverted) return std::unexpected(reverted.error());
+  if (*reverted) cleared.push_back("the name servers of " + tunnel);
   return cleared;
 }
 

@@ -41,6 +41,7 @@ class HostSettings {
 
  private:
   void warn_of_gaps(const std::set<Prefix>& networks) const;
+  void revert_names() const;
   void warn_if_failed(const Result<void>& outcome) const;
 
   const TunnelConfig& config_;

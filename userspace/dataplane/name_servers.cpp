@@ -39,8 +39,8 @@ Result<void> through_resolved(const std::string& tunnel, const NameServers& want
   return {};
 }
 
-// It knows no servers for some domains only: while the record is there, they are asked about every name. -m 0: before
-// all others; -x: instead of them.
+// It knows no servers for some domains only, and orders those of several records as it likes: so these are asked
+// instead of all others (-x), about every name.
 Result<void> through_resolvconf(const std::string& record, const NameServers& wanted) {
   std::string text;
   for (const IpAddress& server : wanted.servers)
@@ -49,9 +49,7 @@ Result<void> through_resolvconf(const std::string& record, const NameServers& wa
   for (const std::string& domain : wanted.search)
     text += " " + domain;
   if (!wanted.search.empty()) text += "\n";
-  std::vector<std::string> command{"resolvconf", "-a", record, "-m", "0"};
-  if (wanted.search.empty()) command.emplace_back("-x");
-  return run_program(command, text);
+  return run_program({"resolvconf", "-a", record, "-m", "0", "-x"}, text);
 }
 
 }  // namespace
@@ -74,13 +72,14 @@ Result<void> set_name_servers(std::string_view tunnel, const NameServers& wanted
       ENOENT);
 }
 
-Result<void> revert_name_servers(std::string_view tunnel, const std::string& state_directory,
+Result<bool> revert_name_servers(std::string_view tunnel, const std::string& state_directory,
                                  const ResolverPrograms& programs) {
   const std::string note = note_path(tunnel, state_directory);
-  if (!exists(note)) return {};
-  if (auto reverted = run_program({"resolvconf", "-d", record_of(tunnel, programs)}); !reverted) return reverted;
+  if (!exists(note)) return false;
+  const auto reverted = run_program({"resolvconf", "-d", record_of(tunnel, programs)});
+  if (!reverted) return std::unexpected(reverted.error());
   unlink(note.c_str());
-  return {};
+  return true;
 }
 
 }  // namespace centipede

@@ -15,7 +15,7 @@ namespace centipede {
 
 struct NameServers {
   std::vector<IpAddress> servers;
-  std::vector<std::string> search;  // domains to ask them about; none: everything
+  std::vector<std::string> search;  // domains to ask them about; none: everything. resolvconf: everything in any case
 };
 
 // How to reach the two: the real ones, but for tests.
@@ -27,8 +27,8 @@ struct ResolverPrograms {
 // The interface must exist. Fails with ENOENT where there is neither of the two.
 Result<void> set_name_servers(std::string_view tunnel, const NameServers& wanted, const std::string& state_directory,
                               const ResolverPrograms& programs = {});
-// What set_name_servers() did, in this process or in one that was killed. Nothing to take back is no error.
-Result<void> revert_name_servers(std::string_view tunnel, const std::string& state_directory,
+// Takes back what set_name_servers() did, in this process or in one that was killed; false: there was nothing.
+Result<bool> revert_name_servers(std::string_view tunnel, const std::string& state_directory,
                                  const ResolverPrograms& programs = {});
 
 }  // namespace centipede

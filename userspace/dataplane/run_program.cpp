@@ -39,6 +39,7 @@ std::string first_line(const FileDescriptor& output) {
 Result<pid_t> spawn(const std::vector<std::string>& command, const FileDescriptor& input,
                     const FileDescriptor& output) {
   std::vector<char*> arguments;
+  arguments.reserve(command.size() + 1);
   for (const std::string& word : command)
     arguments.push_back(const_cast<char*>(word.c_str()));
   arguments.push_back(nullptr);
