@@ -194,7 +194,7 @@ class Capture:
     def end(self):
         self.process.send_signal(signal.SIGINT)
         text, _ = self.process.communicate(timeout=10)
-        return text.splitlines()
+        return [line for line in text.splitlines() if line]  # it ends with an empty one
 
 
 class Wire:
