@@ -2,9 +2,20 @@
 """The API of a real tunnel: every resource, a stream of events, good changes and bad ones, other users and a crowd of
 half-sent requests, while the tunnel carries pings and loses none."""
 
+import json
+import re
 import sys
 
-from bed import Bed, check
+from bed import SOURCE, Bed, check
+
+
+def documented(host):
+    """The commands that docs/api.md shows, and what they answer: JSON without an error, or metrics."""
+    block = re.search(r"```sh\n(.*?)```", (SOURCE / "docs/api.md").read_text(), re.DOTALL)[1]
+    for command in block.splitlines():
+        answer = host.run("sh", "-c", command).stdout
+        good = answer.startswith("# HELP") if "metrics" in command else "error" not in json.loads(answer)
+        check(good, f"{command}: {answer[:60].strip()}...")
 
 
 def main():
@@ -31,6 +42,7 @@ def main():
         check(said["served_in_the_crowd"] == 10, "others are served while 1,000 requests are half sent")
         check('centipede_path_first_packets_total{interface="cp0",peer="office",uplink="eth0"' in said["metrics"],
               "the metrics tell what a path is worth")
+        documented(laptop.host)
         pings.nothing_lost("the API in use")
         check(laptop.status()["peers"][0]["handshakes"] == 1, "one session for all of it")
         check(laptop.host.descriptors(laptop.daemon.pid) <= descriptors, "no descriptor is left open")
