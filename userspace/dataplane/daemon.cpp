@@ -792,7 +792,7 @@ Result<std::vector<SessionKey>> Daemon::Impl::session_keys() {
   auto outcome = on_control_thread([this] {
     const Now now = read_clocks();
     if (!keylog_told_ || now.monotonic >= *keylog_told_ + keylog_interval) {
-      log::warning("session keys are handed out (centipede keylog): whoever has them can read recorded packets");
+      warn("session", "session keys are handed out (centipede keylog): whoever has them can read recorded packets");
       keylog_told_ = now.monotonic;
     }
     return centipede::session_keys(*controller_, now);
