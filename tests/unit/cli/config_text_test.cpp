@@ -4,8 +4,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <random>
 
+#include "../../rounds.h"
+#include "base/small_file.h"
 #include "cli/config.h"
 #include "dataplane/setting_texts.h"
 #include "temporary_folder.h"
@@ -38,7 +41,7 @@ class RandomSettings {
   }
 
  private:
-  uint32_t below(uint32_t limit) { return random_() % limit; }
+  uint32_t below(uint32_t limit) { return static_cast<uint32_t>(random_() % limit); }
   bool coin() { return below(2) == 0; }
   std::optional<uint32_t> priority() {
     if (coin()) return std::nullopt;
@@ -116,7 +119,7 @@ class ConfigTextTest : public testing::Test {
 };
 
 TEST_F(ConfigTextTest, settings_that_are_written_are_read_back_the_same) {
-  for (uint32_t seed = 0; seed < 3000; ++seed) {
+  for (uint32_t seed = 0; seed < test::rounds(3000); ++seed) {
     const TunnelSettings settings = RandomSettings(seed).settings(folder_.file("office.psk"));
     const std::string text = config_text(status_, {settings, {}});
     const auto loaded = parse_config(filled_in(text), folder_.file("cp0.toml"));
@@ -178,6 +181,13 @@ TEST(SettingTexts, names_of_peers_are_short_printable_utf_8) {
   for (const char* wrong : {"", "a\n", "\x1b[2J", "\x7f", "\xff", "\xc3", "\xc0\x80", "\xed\xa0\x80",
                             "\xf4\x90\x80\x80", "\xe0\x80\x80", "\xc2\x9b", "\xe6\x97"})
     EXPECT_FALSE(valid_peer_name(wrong)) << wrong;
+}
+
+TEST(SettingTexts, what_a_terminal_gets_holds_nothing_that_it_obeys) {
+  EXPECT_EQ(printable_utf8("büro 日本"), "büro 日本");
+  EXPECT_EQ(printable_utf8("a\x1b[2J\n\x7f"), "a\\x1b[2J\\x0a\\x7f");
+  EXPECT_EQ(printable_utf8("\xff\xc3"), "\\xff\\xc3");
+  EXPECT_EQ(printable_utf8("\xc2\x9b"), "\\xc2\\x9b");
 }
 
 TEST(SettingTexts, endpoints_by_name_are_names_with_a_letter_at_the_end) {
