@@ -28,7 +28,7 @@ def api_answer(tunnel, target):
 
 
 def start_capture(host, path):
-    process = host.start("tcpdump", "-i", "any", "-U", "-Z", "root", "-w", path, "udp port 5820", stderr=subprocess.PIPE)
+    process = host.start("tcpdump", "-i", "any", "-U", "--immediate-mode", "-Z", "root", "-w", path, "udp port 5820", stderr=subprocess.PIPE)
     for line in process.stderr:
         if "listening on" in line:
             return process
@@ -39,13 +39,27 @@ def look(capture, keys=None):
     return [dict(zip(FIELDS, row)) for row in rows(capture, *FIELDS, keylog=keys, show="centipede")]
 
 
+def frames_of(content):
+    """Where each whole frame of a capture file begins and ends."""
+    at = 24
+    while at + 16 <= len(content):
+        begin = at + 16
+        at = begin + struct.unpack_from("<I", content, at + 8)[0]
+        if at <= len(content):
+            yield begin, at
+
+
+def data_packets(capture):
+    """How many are captured by now: their first byte, after 20 bytes of tcpdump's, IPv4 and UDP, is a lane."""
+    content = capture.read_bytes()
+    return sum(content[begin + 20 + 28] < 127 for begin, _ in frames_of(content))
+
+
 def damage(capture, frame, to):
     """A copy of the capture with the last byte of this frame (from 1) another one."""
     content = bytearray(capture.read_bytes())
-    at = 24
-    for _ in range(frame - 1):
-        at += 16 + struct.unpack_from("<I", content, at + 8)[0]
-    content[at + 16 + struct.unpack_from("<I", content, at + 8)[0] - 1] ^= 1
+    _, end = list(frames_of(content))[frame - 1]
+    content[end - 1] ^= 1
     to.write_bytes(content)
 
 
@@ -58,8 +72,8 @@ def check_capture(folder, capture, keys):
     check(len(echoes) == len(data) and len(set(echoes)) == 2 * PINGS, f"{len(data)} data packets, all of them pings")
     numbers = [(one["centipede.sid"], one["centipede.lane"], one["centipede.counter"]) for one in data]
     copies = sum(one["centipede.copy_of"] != "" for one in data)
-    check(len(set(numbers)) == 4 * PINGS and copies == len(data) - 4 * PINGS >= 2 * PINGS,
-          f"each packet has a number of its own, and {copies} are copies")
+    check(len(set(numbers)) == copies == 4 * PINGS,
+          f"{len(set(numbers))} packets, each with a number of its own, and {copies} copies")
     beats = [one for one in packets if one["centipede.type"] == CONTROL]
     check(all(one["centipede.heartbeat.number"] for one in beats) and len(beats) > 20, f"{len(beats)} heartbeats")
     check(not any(one["_ws.expert.message"] for one in packets), "nothing is flagged")
@@ -109,6 +123,7 @@ def main():
         office.wait_active(2)
         laptop.wait_active(2)
         check(laptop.host.ping("10.10.0.2", PINGS) == 0, "pings of the next session")
+        wait_for("the capture holds every ping twice", lambda: data_packets(capture) >= 8 * PINGS)
         dump.send_signal(signal.SIGINT)
         dump.wait(10)
         laptop.stop()

@@ -102,7 +102,7 @@ Result<void> exchange(const std::string& socket_path, httplib::Request request, 
 Result<void> ask(const std::string& socket_path, const httplib::Request& request, time_t patience,
                  const TakePiece& take) {
   auto outcome = exchange(socket_path, request, patience, take);
-  const bool may_not = !outcome && (outcome.error().code == EACCES || outcome.error().code == EPERM);
+  const bool may_not = !outcome && outcome.error().code == EACCES;  // EPERM: the daemon's own refusal
   if (!may_not || request.method != "GET") return outcome;
   auto read = exchange(reading_socket_path(socket_path), request, patience, take);
   const bool nobody = !read && (read.error().code == ENOENT || read.error().code == ECONNREFUSED);
