@@ -50,7 +50,7 @@ void Screen::draw(const std::string& text) {
   // Each line over the old one and the rest of it cleared: nothing flickers.
   std::string frame = "\x1b[H";
   for (const char c : text) {
-    if (c == '\n') frame += "\x1b[K\r";
+    if (c == '\n') frame += "\x1b[K";
     frame += c;
   }
   out_ << frame << "\x1b[K\x1b[J" << std::flush;

@@ -36,19 +36,16 @@ std::string share(uint64_t won, uint64_t all) {
   return all == 0 ? "-" : fmt::format("{:.0f}", static_cast<double>(won) / static_cast<double>(all) * 100);
 }
 
-Table path_table() {
+// The addresses stand in `centipede path list`; here only where they do not push out the numbers.
+constexpr unsigned columns_with_remote = 104;
+
+Table path_table(bool with_remote) {
   using enum Table::Align;
-  return Table({{"uplink", left, 8},
-                {"state", left},
-                {"data", left},
-                {"out b/s", right},
-                {"in b/s", right},
-                {"won%", right},
-                {"drop/s", right},
-                {"rtt ms", right},
-                {"late", right},
-                {"loss%", right},
-                {"remote", left, 7}});
+  std::vector<Table::Column> columns{{"path", left, 8},  {"state", left}, {"data", left},    {"out b/s", right},
+                                     {"in b/s", right},  {"won%", right}, {"drop/s", right}, {"rtt ms", right},
+                                     {"late ms", right}, {"loss%", right}};
+  if (with_remote) columns.push_back({"remote", left, 11});
+  return Table(std::move(columns));
 }
 
 std::vector<std::string> lines_of(const std::string& text) {
@@ -69,7 +66,8 @@ std::string with_state_painted(const std::string& line, control::PathState state
 
 void add_peer(std::vector<std::string>& lines, const Watched& watched, const PathsBefore& before,
               const control::PeerStatus& peer, unsigned columns, bool colours) {
-  Table table = path_table();
+  const bool with_remote = columns >= columns_with_remote;
+  Table table = path_table(with_remote);
   const auto earlier = [&](const control::PathStatus& path) {
     static const control::PathStatus none;
     const auto found = before.find({peer.id, path.id});
@@ -82,17 +80,21 @@ void add_peer(std::vector<std::string>& lines, const Watched& watched, const Pat
   for (const auto& path : peer.paths) {
     const auto [old, elapsed] = earlier(path);
     const uint64_t won = path.first_packets - std::min(path.first_packets, old->first_packets);
-    table.add({path.uplink_name, api::state_name(path.state),
-               !path.enabled  ? "off"
-               : path.sending ? "sent"
-                              : "-",
-               rate_or_dash(rate(path.sent_bytes, old->sent_bytes, elapsed), 8),
-               rate_or_dash(rate(path.first_bytes, old->first_bytes, elapsed), 8),
-               elapsed > Duration{} ? share(won, first) : "-",
-               rate_or_dash(rate(path.duplicates_early + path.duplicates_worker,
-                                 old->duplicates_early + old->duplicates_worker, elapsed)),
-               path.rtt ? milliseconds_text(*path.rtt) : "?", path.late ? milliseconds_text(*path.late) : "?",
-               whole_percent(path.loss_in) + "/" + whole_percent(path.loss_out), path.remote.text()});
+    std::vector<std::string> cells{fmt::format("{} {}", path.id, path.uplink_name),
+                                   api::state_name(path.state),
+                                   !path.enabled  ? "off"
+                                   : path.sending ? "sent"
+                                                  : "-",
+                                   rate_or_dash(rate(path.sent_bytes, old->sent_bytes, elapsed), 8),
+                                   rate_or_dash(rate(path.first_bytes, old->first_bytes, elapsed), 8),
+                                   elapsed > Duration{} ? share(won, first) : "-",
+                                   rate_or_dash(rate(path.duplicates_early + path.duplicates_worker,
+                                                     old->duplicates_early + old->duplicates_worker, elapsed)),
+                                   path.rtt ? milliseconds_text(*path.rtt) : "?",
+                                   path.late ? milliseconds_text(*path.late) : "?",
+                                   whole_percent(path.loss_in) + "/" + whole_percent(path.loss_out)};
+    if (with_remote) cells.push_back(path.remote.text());
+    table.add(std::move(cells));
   }
   lines.emplace_back();
   lines.push_back(shortened(fmt::format("peer {}: {}, session {}", peer.name, api::policy_name(peer.policy),

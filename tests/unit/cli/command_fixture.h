@@ -63,6 +63,7 @@ class CommandTest : public testing::Test {
               .protect_memory = [] {}};
     host.config_directory = folder_.file("etc");
     host.runtime_directory = folder_.file("run");
+    host.device_directory = folder_.file("devices");
     std::vector<const char*> argv{"centipede"};
     for (const auto& argument : arguments)
       argv.push_back(argument.c_str());

@@ -4,8 +4,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <random>
 
+#include "../../rounds.h"
+#include "base/small_file.h"
 #include "cli/config.h"
 #include "dataplane/setting_texts.h"
 #include "temporary_folder.h"
@@ -38,7 +41,7 @@ class RandomSettings {
   }
 
  private:
-  uint32_t below(uint32_t limit) { return random_() % limit; }
+  uint32_t below(uint32_t limit) { return static_cast<uint32_t>(random_() % limit); }
   bool coin() { return below(2) == 0; }
   std::optional<uint32_t> priority() {
     if (coin()) return std::nullopt;
@@ -116,7 +119,7 @@ class ConfigTextTest : public testing::Test {
 };
 
 TEST_F(ConfigTextTest, settings_that_are_written_are_read_back_the_same) {
-  for (uint32_t seed = 0; seed < 3000; ++seed) {
+  for (uint32_t seed = 0; seed < test::rounds(3000); ++seed) {
     const TunnelSettings settings = RandomSettings(seed).settings(folder_.file("office.psk"));
     const std::string text = config_text(status_, {settings, {}});
     const auto loaded = parse_config(filled_in(text), folder_.file("cp0.toml"));

@@ -6,6 +6,7 @@
 
 #include <random>
 
+#include "../../rounds.h"
 #include "base/small_file.h"
 #include "cli/config.h"
 #include "temporary_folder.h"
@@ -172,8 +173,8 @@ TEST_F(WireguardImportTest, any_file_gives_an_error_of_one_line_or_a_configurati
     return std::ranges::none_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
   };
   std::mt19937 random(7);
-  int good = 0;
-  for (int round = 0; round < 20000; ++round) {
+  uint64_t good = 0;
+  for (uint64_t round = 0; round < test::rounds(20'000); ++round) {
     std::string text = everything;
     for (uint32_t changes = 1 + random() % 4; changes > 0; --changes) {
       const size_t at = random() % (text.size() + 1);
@@ -207,8 +208,8 @@ TEST_F(WireguardImportTest, any_file_gives_an_error_of_one_line_or_a_configurati
     ASSERT_TRUE(loaded) << loaded.error().text << "\n" << text << "\n" << imported->config;
     ++good;
   }
-  EXPECT_GT(good, 1000);
-  EXPECT_LT(good, 19000);
+  EXPECT_GT(good, test::rounds(1000));
+  EXPECT_LT(good, test::rounds(19'000));
 }
 
 }  // namespace
