@@ -48,11 +48,9 @@ Result<ApiAnswer> patch_path(const Call& call) {
     auto read = path_from_json(merged);
     if (!read) return std::unexpected(read.error());
     after = *read;
-    if (own == paths.end()) {
-      paths.push_back(after);
-    } else {
-      *own = after;
-    }
+    std::erase_if(paths, [&](const control::PathSettings& path) { return path.uplink == uplink; });
+    // What says nothing is not kept.
+    if (after != control::PathSettings{.uplink = uplink}) paths.push_back(after);
     return {};
   });
   if (!changed) return std::unexpected(changed.error());

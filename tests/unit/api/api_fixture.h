@@ -27,7 +27,7 @@ inline TunnelSettings some_settings() {
   settings.excluded_uplinks = {"docker*"};
   control::PeerSettings office;
   office.name = "office";
-  office.public_key = test_key(1);
+  office.public_key = test_key(7);  // as in full_status()
   office.preshared_key = test_preshared_key(9);
   office.allowed_ips = {*Prefix::parse("10.10.0.2/32"), *Prefix::parse("fd10::/64")};
   office.endpoints = {*Endpoint::parse("203.0.113.5:5820"), *Endpoint::parse("[2001:db8::5]:5820")};

@@ -27,7 +27,7 @@ bool has_key(const control::PeerSettings& peer, uint8_t number) {
 
 TEST_F(PeersTest, are_shown_as_they_are_set_without_their_secrets) {
   const json expected = {{"name", "office"},
-                         {"public_key", key_text(1)},
+                         {"public_key", key_text(7)},
                          {"has_preshared_key", true},
                          {"allowed_ips", {"10.10.0.2/32", "fd10::/64"}},
                          {"endpoints", {"203.0.113.5:5820", "[2001:db8::5]:5820", "vpn.example.org:5820"}},
@@ -85,7 +85,7 @@ TEST_F(PeersTest, what_is_left_out_is_as_in_a_configuration_file) {
 }
 
 TEST_F(PeersTest, one_that_is_there_already_is_a_conflict) {
-  EXPECT_THAT(refused(409, "POST", "/v1/peers", json{{"public_key", key_text(1)}, {"name", "new"}}.dump()),
+  EXPECT_THAT(refused(409, "POST", "/v1/peers", json{{"public_key", key_text(7)}, {"name", "new"}}.dump()),
               HasSubstr("public key"));
   EXPECT_THAT(refused(409, "POST", "/v1/peers", json{{"public_key", key_text(3)}, {"name", "office"}}.dump()),
               HasSubstr("\"office\""));
@@ -205,7 +205,7 @@ TEST_F(PeersTest, paths_are_taken_out_of_use_and_preferred) {
   EXPECT_EQ(ok("PATCH", target, R"({"priority": 7})"), json({{"uplink", "eth0"}, {"enabled", false}, {"priority", 7}}));
   EXPECT_EQ(peer(1).paths, (std::vector<control::PathSettings>{{.uplink = "eth0", .enabled = false, .priority = 7}}));
   ok("PATCH", target, R"({"priority": null, "enabled": true})");
-  EXPECT_EQ(peer(1).paths, (std::vector<control::PathSettings>{{.uplink = "eth0"}}));
+  EXPECT_TRUE(peer(1).paths.empty()) << "what says nothing is not kept";
   // A device that a pattern takes.
   ok("PATCH", "/v1/peers/office/paths/wlan7", R"({"enabled": false})");
   EXPECT_EQ(peer(0).paths.size(), 2U);
