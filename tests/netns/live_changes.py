@@ -20,9 +20,22 @@ def end(process):
     return json.loads(process.communicate(timeout=30)[0])
 
 
+def nothing_by_halves(laptop):
+    """The kernel refuses one of the routes of a change: it is refused whole."""
+    laptop.host.run("ip", "route", "add", "10.98.0.0/16", "dev", "eth0")
+    before = laptop.ask("export").stdout, laptop.host.run("ip", "route").stdout
+    answer = laptop.ask("peer", "set", "office", "--policy", "backup", "--allowed-ips",
+                        "10.10.0.2/32,10.97.0.0/16,10.98.0.0/16,10.99.0.0/16")
+    check(answer.returncode == 1 and "10.98.0.0/16" in answer.stderr and "eth0" in answer.stderr,
+          f"a network that another device has is refused: {answer.stderr.strip()}")
+    after = laptop.ask("export").stdout, laptop.host.run("ip", "route").stdout
+    check(before == after and "10.97" not in after[1], "and nothing of the change was done")
+
+
 def main():
     with Bed("pair") as bed:
         laptop, office = bed.attached_pair()
+        nothing_by_halves(laptop)
         keys = []
         for _ in range(4):
             private = laptop.host.centipede("genkey").stdout

@@ -107,7 +107,6 @@ Result<void> Controller::Impl::check_peers(const std::vector<PeerSettings>& peer
 }
 
 Result<std::vector<PeerChange>> Controller::Impl::set_peers(std::vector<PeerSettings> peers, Now now) {
-  using What = PeerChange::What;
   if (auto sound = check_peers(peers); !sound) return std::unexpected(sound.error());
   std::vector<PeerChange> changes;
   std::set<crypto::PublicKey> wanted;
@@ -117,7 +116,7 @@ Result<std::vector<PeerChange>> Controller::Impl::set_peers(std::vector<PeerSett
   for (const PeerId id : std::exchange(order_, {})) {
     const PeerSettings& known = peers_[id]->settings();
     if (wanted.contains(known.public_key)) continue;
-    changes.push_back({What::removed, known.name});
+    changes.push_back({known.name, "removed"});
     networks_changed = true;
     dismiss(id, now);
   }
@@ -125,7 +124,7 @@ Result<std::vector<PeerChange>> Controller::Impl::set_peers(std::vector<PeerSett
     if (peer.name.empty()) peer.name = display_name(peer);
     const auto found = by_key_.find(peer.public_key.bytes());
     if (found == by_key_.end()) {
-      changes.push_back({What::added, peer.name});
+      changes.push_back({peer.name, "added"});
       networks_changed = true;
       order_.push_back(create(std::move(peer), now));
       continue;
@@ -133,8 +132,9 @@ Result<std::vector<PeerChange>> Controller::Impl::set_peers(std::vector<PeerSett
     const PeerId id = found->second;
     order_.push_back(id);
     const PeerSettings& known = peers_[id]->settings();
-    if (same_settings(known, peer)) continue;
-    changes.push_back({What::changed, peer.name});
+    const std::string fields = differences(known, peer);
+    if (fields.empty()) continue;
+    changes.push_back({peer.name, fields + " changed"});
     networks_changed |= known.allowed_ips != peer.allowed_ips;
     peers_[id]->update(std::move(peer), now);
     settle(id);

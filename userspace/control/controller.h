@@ -90,8 +90,8 @@ struct Timestamps {
 
 // What set_peers() has done, by the peer's name.
 struct PeerChange {
-  enum class What : uint8_t { added, changed, removed } what = What::added;
   std::string peer;
+  std::string what;  // "added", "removed", "allowed_ips, policy changed"
 };
 
 // A peer whose names are to be resolved.
@@ -105,8 +105,8 @@ struct PathProbe {
   uint16_t path = 0;
   std::string uplink;
   Route route;
-  bool sending = false;         // data goes there now
-  uint32_t number = 0;          // of the heartbeat; 0: none could be sent
+  bool sending = false;           // data goes there now
+  uint32_t number = 0;            // of the heartbeat; 0: none could be sent
   std::optional<Duration> rtt{};  // of this very heartbeat
 };
 

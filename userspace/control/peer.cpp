@@ -13,6 +13,7 @@ constexpr unsigned calls_a_warning = 5;
 
 Peer::Peer(PeerId id, PeerSettings settings, uint64_t accepted_ns, Context& context, Now now)
     : id_(id),
+      lower_key_(context.settings.identity.public_key() < settings.public_key),
       settings_(std::move(settings)),
       context_(context),
       preshared_key_(settings_.preshared_key ? settings_.preshared_key->clone() : crypto::SecretKey{}),
@@ -23,8 +24,7 @@ Peer::Peer(PeerId id, PeerSettings settings, uint64_t accepted_ns, Context& cont
       answers_(accepted_ns),
       peer_keys_(crypto::receiver_keys(settings_.public_key)),
       last_contact_(now.monotonic),
-      alive_at_(now.monotonic),
-      lower_key_(context.settings.identity.public_key() < settings_.public_key) {}
+      alive_at_(now.monotonic) {}
 
 void Peer::on_added(Now now) {
   endpoints_changed(now.monotonic);

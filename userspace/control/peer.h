@@ -113,6 +113,7 @@ class Peer {
   [[nodiscard]] PathStatus status_of(const Path& path) const;
 
   PeerId id_;
+  bool lower_key_;  // ours is lower than the peer's
   PeerSettings settings_;
   std::unique_ptr<const std::vector<Endpoint>> resolved_;  // what host_endpoints stand for; null: nothing yet
   Context& context_;
@@ -133,7 +134,6 @@ class Peer {
   std::optional<Instant> last_handshake_;
   uint64_t handshakes_ = 0;
   unsigned unanswered_calls_ = 0;
-  bool lower_key_;  // ours is lower than the peer's
   bool key_file_unreadable_ = false;
   bool hosts_resolved_ = false;  // since host_endpoints were set
   bool wiped_ = false;

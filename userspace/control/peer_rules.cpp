@@ -38,10 +38,20 @@ bool same_preshared_key(const PeerSettings& a, const PeerSettings& b) {
   return a.preshared_key && b.preshared_key && a.preshared_key->equals(*b.preshared_key);
 }
 
-bool same_settings(const PeerSettings& a, const PeerSettings& b) {
-  return display_name(a) == display_name(b) && a.public_key == b.public_key && same_preshared_key(a, b) &&
-         a.preshared_key_file == b.preshared_key_file && a.allowed_ips == b.allowed_ips && a.endpoints == b.endpoints &&
-         a.host_endpoints == b.host_endpoints && a.policy == b.policy && a.paths == b.paths;
+std::string differences(const PeerSettings& before, const PeerSettings& after) {
+  std::string fields;
+  const auto note = [&](bool same, const char* field) {
+    if (!same) fields += (fields.empty() ? "" : ", ") + std::string(field);
+  };
+  note(display_name(before) == display_name(after), "name");
+  note(before.public_key == after.public_key, "public_key");
+  note(same_preshared_key(before, after), "preshared_key");
+  note(before.preshared_key_file == after.preshared_key_file, "preshared_key_file");
+  note(before.allowed_ips == after.allowed_ips, "allowed_ips");
+  note(before.endpoints == after.endpoints && before.host_endpoints == after.host_endpoints, "endpoints");
+  note(before.policy == after.policy, "policy");
+  note(before.paths == after.paths, "paths");
+  return fields;
 }
 
 Result<void> check_peers(const std::vector<PeerSettings>& peers, const crypto::PublicKey& own_key) {

@@ -11,8 +11,8 @@ namespace centipede::control {
 
 [[nodiscard]] Result<void> check_peers(const std::vector<PeerSettings>& peers, const crypto::PublicKey& own_key);
 
-// The same in every respect, so that there is nothing to do.
-[[nodiscard]] bool same_settings(const PeerSettings& a, const PeerSettings& b);
+// What has changed, as the configuration file names it: "allowed_ips, policy"; empty: nothing.
+[[nodiscard]] std::string differences(const PeerSettings& before, const PeerSettings& after);
 // Both none, or the same bytes.
 [[nodiscard]] bool same_preshared_key(const PeerSettings& a, const PeerSettings& b);
 

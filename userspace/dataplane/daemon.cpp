@@ -693,13 +693,11 @@ Result<void> Daemon::Impl::edit_settings(const TunnelControl::Edit& edit) {
     return std::unexpected(changes.error());
   }
   for (const control::PeerChange& change : *changes) {
-    using What = control::PeerChange::What;
-    const char* what = change.what == What::added ? "added" : change.what == What::removed ? "removed" : "changed";
-    report("peer", "peer " + change.peer + ": " + what, TunnelEvent::Level::info, change.peer);
+    report("peer", "peer " + change.peer + ": " + change.what, TunnelEvent::Level::info, change.peer);
   }
   if (next.uplinks != config_.live.uplinks || next.excluded_uplinks != config_.live.excluded_uplinks) {
     if (auto set = set_uplinks(std::move(next)); !set) return set;
-    report("settings", "uplinks wanted: " + names_of(config_.live.uplinks));
+    report("settings", "uplinks: " + names_of(config_.live.uplinks));
   }
   if (routes_) {
     if (const auto shrunk = routes_->shrink(networks); !shrunk)

@@ -9,8 +9,6 @@
 namespace centipede::control::test {
 namespace {
 
-using What = PeerChange::What;
-
 Prefix net(const std::string& text) {
   return *Prefix::parse(text);
 }
@@ -104,16 +102,42 @@ TEST(LiveChanges, WhatIsSaidOfThemIsWhatWasDone) {
     const auto changes = set_peers(network, 0, std::move(peers));
     EXPECT_TRUE(changes.has_value());
     for (const PeerChange& one : *changes)
-      all += (one.what == What::added ? "+" : one.what == What::removed ? "-" : "~") + one.peer + " ";
+      all += one.peer + " " + one.what + ". ";
     return all;
   };
-  EXPECT_EQ(told({first, second}), "+first +second ");
+  EXPECT_EQ(told({first, second}), "first added. second added. ");
   EXPECT_EQ(told({first, second}), "");
-  EXPECT_EQ(told({second, edited}), "~first ");
+  EXPECT_EQ(told({second, edited}), "first policy changed. ");
   EXPECT_EQ(network.controller(0).peers().at(1).name, "first") << "in the order that they were given in";
-  EXPECT_EQ(told({second}), "-first ");
-  EXPECT_EQ(told({}), "-second ");
+  EXPECT_EQ(told({second}), "first removed. ");
+  EXPECT_EQ(told({}), "second removed. ");
   EXPECT_TRUE(network.controller(0).peers().empty());
+}
+
+TEST(LiveChanges, EveryFieldThatChangesIsNamed) {
+  Network network;
+  network.add_host();
+  network.hosts[0]->key_files.files.emplace("psk", crypto::SecretKey{});
+  PeerSettings peer{.name = "a", .public_key = identity(1).public_key()};
+  const auto changed = [&](auto edit) {
+    edit(peer);
+    const auto changes = set_peers(network, 0, {peer});
+    EXPECT_TRUE(changes.has_value());
+    return changes->size() == 1 ? changes->at(0).what : "nothing";
+  };
+  EXPECT_EQ(changed([](auto&) {}), "added");
+  EXPECT_EQ(changed([](auto&) {}), "nothing");
+  EXPECT_EQ(changed([](auto& p) { p.name = "b"; }), "name changed");
+  EXPECT_EQ(changed([](auto& p) { p.preshared_key = preshared(1); }), "preshared_key changed");
+  EXPECT_EQ(changed([](auto& p) { p.preshared_key = preshared(1); }), "nothing") << "the same bytes";
+  EXPECT_EQ(changed([](auto& p) { p.preshared_key = preshared(2); }), "preshared_key changed");
+  EXPECT_EQ(changed([](auto& p) { p.preshared_key = nullptr; }), "preshared_key changed");
+  EXPECT_EQ(changed([](auto& p) { p.preshared_key_file = "psk"; }), "preshared_key_file changed");
+  EXPECT_EQ(changed([](auto& p) { p.allowed_ips = {net("10.0.0.0/8")}; }), "allowed_ips changed");
+  EXPECT_EQ(changed([](auto& p) { p.endpoints = {at("10.1.0.2")}; }), "endpoints changed");
+  EXPECT_EQ(changed([](auto& p) { p.host_endpoints = {{"vpn.example.org", port}}; }), "endpoints changed");
+  EXPECT_EQ(changed([](auto& p) { p.policy = Policy::backup; }), "policy changed");
+  EXPECT_EQ(changed([](auto& p) { p.paths = {{.uplink = "eth0", .priority = 1}}; }), "paths changed");
 }
 
 TEST(LiveChanges, TwoPeersSwapANetworkInOneChange) {

@@ -116,7 +116,7 @@ TEST(SessionCapacity, few_peers_get_full_windows_and_many_idle_ones_cost_the_ker
   const SessionCapacity one = session_capacity(1, CP_WINDOW_BITS_DEFAULT);
   EXPECT_EQ(one.words_per_session, 16 * words_per_lane);
   EXPECT_EQ(one.shared_words, 9 * 16 * words_per_lane) << "each of 5 sessions and 4 on their way out, 16 lanes";
-  EXPECT_EQ(one.reserved_words, one.words_per_session);
+  EXPECT_GE(one.reserved_words, one.words_per_session / 2) << "even when 256 more have come";
   EXPECT_GE(one.sessions, 257 * 5U) << "256 peers may be added while it runs";
   EXPECT_LE(one.counted * CP_MAX_UPLINKS * sizeof(cp_session_counters), size_t{25'000}) << "on each CPU";
   const SessionCapacity many = session_capacity(10'000, CP_WINDOW_BITS_DEFAULT);
