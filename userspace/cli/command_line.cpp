@@ -9,6 +9,7 @@
 #include "cli/doctor.h"
 #include "cli/keys_commands.h"
 #include "cli/tunnel_commands.h"
+#include "dataplane/setting_texts.h"
 
 namespace centipede::cli {
 namespace {
@@ -116,7 +117,7 @@ int complete(Host& host, const CLI::App& app, const std::vector<std::string>& wo
 }  // namespace
 
 int complain(const Host& host, int code, const std::string& what) {
-  host.err << "centipede: " << what << '\n' << std::flush;
+  host.err << "centipede: " << printable_utf8(what) << '\n' << std::flush;
   return code;
 }
 

@@ -20,14 +20,14 @@ std::string local_time(uint64_t milliseconds) {
   return fmt::format("{:%Y-%m-%d %H:%M:%S}.{:03}", parts, milliseconds % 1000);
 }
 
-// "2026-11-23 18:44:12.345 warning path: ..."; what is about none of them has no peer and no uplink in its text.
+// As in the daemon's log: "2026-11-23 18:44:12.345 warning: ...".
 std::string event_line(const TunnelEvent& event, bool colours) {
   constexpr std::array levels{"debug", "info", "warning", "error"};
   const std::string level = levels[static_cast<size_t>(event.level) % levels.size()];
   const bool bad = event.level == TunnelEvent::Level::warning || event.level == TunnelEvent::Level::error;
   const std::string paint = event.level == TunnelEvent::Level::error ? "\x1b[31m" : "\x1b[33m";
   const std::string shown = colours && bad ? paint + level + "\x1b[0m" : level;
-  return fmt::format("{} {} {}: {}", local_time(event.time_ms), shown, event.kind, event.text);
+  return fmt::format("{} {}: {}", local_time(event.time_ms), shown, event.text);
 }
 
 }  // namespace
@@ -35,7 +35,7 @@ std::string event_line(const TunnelEvent& event, bool colours) {
 int events(Host& host, const EventsOptions& options) {
   RunningTunnelClient tunnel(host, options.interface);
   if (!tunnel.valid()) return tunnel.code();
-  uint64_t last = options.after.value_or(0);
+  uint64_t last = options.after;
   const auto show = [&](const TunnelEvent& event) {
     if (last != 0 && event.number > last + 1) {
       host.err << "centipede: " << event.number - last - 1 << " events are missing here: they came too fast\n";
@@ -46,7 +46,7 @@ int events(Host& host, const EventsOptions& options) {
     return static_cast<bool>(host.out);
   };
   if (!options.follow) {
-    const auto listed = tunnel.api().events(options.after.value_or(0));
+    const auto listed = tunnel.api().events(options.after);
     if (!listed) return tunnel.tell(listed.error());
     for (const auto& event : *listed)
       show(event);

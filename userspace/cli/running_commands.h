@@ -60,7 +60,7 @@ int export_config(Host& host, const std::string& interface);
 
 struct EventsOptions {
   std::string interface = "cp0";
-  std::optional<uint64_t> after;  // the number of an event; none: all that the daemon still has, or from now on
+  uint64_t after = 0;  // only those with a greater number
   bool follow = true;
   bool json = false;
 };

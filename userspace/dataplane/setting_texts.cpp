@@ -88,6 +88,23 @@ bool valid_peer_name(std::string_view name) {
   return true;
 }
 
+std::string printable_utf8(std::string_view text) {
+  constexpr std::string_view digits = "0123456789abcdef";
+  std::string out;
+  while (!text.empty()) {
+    const size_t length = utf8_length(text);
+    if (length != 0 && !control_character(text.substr(0, length))) {
+      out += text.substr(0, length);
+      text.remove_prefix(length);
+    } else {
+      const auto byte = static_cast<unsigned char>(text[0]);
+      out += {'\\', 'x', digits[byte >> 4], digits[byte & 15]};
+      text.remove_prefix(1);
+    }
+  }
+  return out;
+}
+
 std::optional<uint64_t> parse_rate(std::string_view text) {
   uint64_t unit = 1;
   for (const auto& [letter, value] : rate_units) {

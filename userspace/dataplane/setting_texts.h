@@ -25,6 +25,9 @@ namespace centipede {
 // 1 to 64 bytes of UTF-8 without control characters.
 [[nodiscard]] bool valid_peer_name(std::string_view name);
 
+// As a terminal may get it: control characters, and bytes that are no UTF-8, as "\\xNN".
+[[nodiscard]] std::string printable_utf8(std::string_view text);
+
 // Whether the name of an uplink is a pattern for several devices.
 [[nodiscard]] inline bool is_pattern(std::string_view name) {
   return name.find_first_of("*?") != std::string_view::npos;

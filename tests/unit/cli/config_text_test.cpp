@@ -183,6 +183,13 @@ TEST(SettingTexts, names_of_peers_are_short_printable_utf_8) {
     EXPECT_FALSE(valid_peer_name(wrong)) << wrong;
 }
 
+TEST(SettingTexts, what_a_terminal_gets_holds_nothing_that_it_obeys) {
+  EXPECT_EQ(printable_utf8("büro 日本"), "büro 日本");
+  EXPECT_EQ(printable_utf8("a\x1b[2J\n\x7f"), "a\\x1b[2J\\x0a\\x7f");
+  EXPECT_EQ(printable_utf8("\xff\xc3"), "\\xff\\xc3");
+  EXPECT_EQ(printable_utf8("\xc2\x9b"), "\\xc2\\x9b");
+}
+
 TEST(SettingTexts, endpoints_by_name_are_names_with_a_letter_at_the_end) {
   for (const char* fine : {"vpn.example.org:5820", "a:1", "_x.a-b.org:65535"}) {
     ASSERT_TRUE(parse_host_endpoint(fine)) << fine;

@@ -7,6 +7,7 @@
 #include "cli/config.h"
 #include "cli/table.h"
 #include "command_fixture.h"
+#include "dataplane/setting_texts.h"
 
 namespace centipede::cli {
 namespace {
@@ -43,6 +44,7 @@ class RunningCommandsTest : public CommandTest {
     EXPECT_EQ(outcome.code, code) << testing::PrintToString(arguments) << outcome.err;
     EXPECT_EQ(outcome.out, "");
     EXPECT_EQ(std::ranges::count(outcome.err, '\n'), 1) << outcome.err;
+    EXPECT_EQ(printable_utf8(outcome.err), outcome.err.substr(0, outcome.err.size() - 1) + "\\x0a");
     EXPECT_EQ(tunnel_.changes(), before) << testing::PrintToString(arguments);
     return outcome.err;
   }
@@ -220,7 +222,7 @@ TEST_F(RunningCommandsTest, events_are_printed_as_lines_or_json) {
                            .uplink = "eth0",
                            .text = "number " + std::to_string(i)});
   const std::string text = done_with({"events", "--no-follow"});
-  EXPECT_THAT(text, HasSubstr(" warning path: number 0\n"));
+  EXPECT_THAT(text, HasSubstr(" warning: number 0\n"));
   EXPECT_EQ(std::ranges::count(text, '\n'), 3);
   std::istringstream lines(done_with({"events", "--no-follow", "--after", "2", "--json"}));
   std::string line;
