@@ -16,8 +16,10 @@ from chromium import Chromium  # noqa: E402
 
 NAME = "<script>document.title='stolen'</script><img src=x>"
 SCREENSHOTS = BUILD.parent / "screenshots"
+WAYS = {"10.1.0.1 → 10.1.0.2:5820": "eth0", "10.2.0.1 → 10.2.0.2:5820": "wlan0"}  # the others lead nowhere
 PATHS = """[...document.querySelectorAll(".card")].map((card) => ({
     uplink: card.querySelector("h4").textContent,
+    way: card.querySelector(".address").textContent,
     state: card.querySelector(".state").dataset.state,
     text: card.innerText,
     points: (card.querySelector("svg .first").getAttribute("d").match(/L/g) ?? []).length,
@@ -25,7 +27,8 @@ PATHS = """[...document.querySelectorAll(".card")].map((card) => ({
 
 
 def paths(browser):
-    return {path["uplink"]: path for path in browser.evaluate(PATHS)}
+    """Those between addresses of the same link."""
+    return {path["uplink"]: path for path in browser.evaluate(PATHS) if WAYS.get(path["way"]) == path["uplink"]}
 
 
 def states(browser):

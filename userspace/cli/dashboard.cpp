@@ -1,7 +1,6 @@
 #include "cli/dashboard.h"
 
-#include <signal.h>
-
+#include <csignal>
 #include <ostream>
 
 #include "api/paths.h"

@@ -93,16 +93,18 @@ void refuse(Response& response, int status, const std::string& why) {
   response.set_content(body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n", "application/json");
 }
 
-const httplib::Headers every_answer{
-    {"Cache-Control", "no-store"},
-    {"Content-Security-Policy",
-     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; "
-     "form-action 'none'; frame-ancestors 'none'"},
-    {"Cross-Origin-Opener-Policy", "same-origin"},
-    {"Cross-Origin-Resource-Policy", "same-origin"},
-    {"Referrer-Policy", "no-referrer"},
-    {"X-Content-Type-Options", "nosniff"},
-};
+httplib::Headers every_answer() {
+  return {
+      {"Cache-Control", "no-store"},
+      {"Content-Security-Policy",
+       "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; "
+       "form-action 'none'; frame-ancestors 'none'"},
+      {"Cross-Origin-Opener-Policy", "same-origin"},
+      {"Cross-Origin-Resource-Policy", "same-origin"},
+      {"Referrer-Policy", "no-referrer"},
+      {"X-Content-Type-Options", "nosniff"},
+  };
+}
 
 }  // namespace
 
@@ -166,7 +168,7 @@ std::optional<std::string> DashboardServer::Impl::refusal(const Request& request
 
 void DashboardServer::Impl::add_routes() {
   set_payload_max_length(0);
-  set_default_headers(every_answer);
+  set_default_headers(every_answer());
   set_pre_routing_handler([this](const Request& request, Response& response) {
     const auto why = refusal(request);
     if (!why) return HandlerResponse::Unhandled;

@@ -1,8 +1,11 @@
+#include <linux/rtnetlink.h>
+#include <net/if.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "base/file_descriptor.h"
@@ -15,6 +18,43 @@ namespace {
 constexpr size_t most_peers = 16;
 constexpr size_t most_endpoints = 8;
 
+// Whether a route of the uplink's leads there; an errno value if not. Asked of the tables themselves: a socket that is
+// bound to a device and finds none would take any IPv4 address for a neighbour's.
+int look_up(unsigned ifindex, const IpAddress& remote) {
+  const FileDescriptor socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
+  struct {
+    nlmsghdr header;
+    rtmsg route;
+    std::array<char, 64> attributes;
+  } message{};
+  message.route.rtm_family = remote.is_v4() ? AF_INET : AF_INET6;
+  message.route.rtm_dst_len = static_cast<unsigned char>(remote.bits());
+  message.route.rtm_flags = RTM_F_FIB_MATCH;
+  size_t used = 0;
+  const auto append = [&](unsigned short type, const void* data, size_t size) {
+    const rtattr attribute{.rta_len = static_cast<unsigned short>(RTA_LENGTH(size)), .rta_type = type};
+    std::memcpy(message.attributes.data() + used, &attribute, sizeof attribute);
+    std::memcpy(message.attributes.data() + used + RTA_LENGTH(0), data, size);
+    used += RTA_SPACE(size);
+  };
+  append(RTA_DST, remote.bytes().data(), remote.bytes().size());
+  append(RTA_OIF, &ifindex, sizeof ifindex);
+  message.header = {.nlmsg_len = static_cast<uint32_t>(NLMSG_LENGTH(sizeof message.route) + used),
+                    .nlmsg_type = RTM_GETROUTE,
+                    .nlmsg_flags = NLM_F_REQUEST};
+  if (send(socket.get(), &message, message.header.nlmsg_len, 0) < 0) return errno;
+  std::array<char, 8192> answer;
+  const ssize_t got = recv(socket.get(), answer.data(), answer.size(), 0);
+  if (got < 0) return errno;
+  nlmsghdr head{};
+  nlmsgerr refusal{};
+  if (static_cast<size_t>(got) >= sizeof head) std::memcpy(&head, answer.data(), sizeof head);
+  if (head.nlmsg_type == RTM_NEWROUTE) return 0;
+  if (static_cast<size_t>(got) < NLMSG_HDRLEN + sizeof refusal.error) return EPROTO;
+  std::memcpy(&refusal.error, answer.data() + NLMSG_HDRLEN, sizeof refusal.error);
+  return refusal.error == -EHOSTUNREACH ? ENETUNREACH : -refusal.error;
+}
+
 // How the kernel sends from a socket that is bound to the uplink, as the tunnel's are.
 struct Route {
   int error = 0;  // an errno value; 0: there is one
@@ -24,6 +64,7 @@ struct Route {
 
 Route route_over(const std::string& uplink, const Endpoint& remote) {
   const bool v4 = remote.address.is_v4();
+  if (const int error = look_up(if_nametoindex(uplink.c_str()), remote.address); error != 0) return {.error = error};
   const FileDescriptor socket(::socket(v4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   if (!socket) return {.error = errno};
   if (setsockopt(socket.get(), SOL_SOCKET, SO_BINDTODEVICE, uplink.data(), static_cast<socklen_t>(uplink.size())) !=

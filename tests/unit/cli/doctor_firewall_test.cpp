@@ -34,7 +34,7 @@ std::vector<Finding> examine(const std::string& ruleset, const std::vector<std::
 
 std::string input_chain(const std::string& rules, const std::string& policy = "drop") {
   return "table inet filter { chain input { type filter hook input priority 0; policy " + policy + ";\n" + rules +
-         "\n} }";
+         "\n}\n}";
 }
 
 class DoctorFirewall : public testing::Test {
@@ -58,7 +58,7 @@ TEST_F(DoctorFirewall, rulesets_that_let_the_port_in_are_fine) {
     EXPECT_THAT(findings[0].finding, HasSubstr("inet filter input lets UDP 5820 in")) << rules;
   }
   EXPECT_EQ(examine("").at(0).finding, "no rules of nftables stand in the way");
-  EXPECT_EQ(examine("table inet t { chain out { type filter hook output priority 0; policy drop; } }").at(0).level,
+  EXPECT_EQ(examine("table inet t { chain out { type filter hook output priority 0; policy drop;\n}\n}").at(0).level,
             Level::ok)
       << "packets of this host's own are no matter here";
 }
@@ -91,13 +91,13 @@ TEST_F(DoctorFirewall, the_remedy_it_names_works) {
 TEST_F(DoctorFirewall, other_chains_are_followed) {
   const std::string table =
       "table inet filter {\n"
-      "chain vpn { udp dport 5820 accept; }\n"
-      "chain early { udp dport 5820 return; drop; }\n"
-      "chain input { type filter hook input priority 0; policy drop; jump early; jump vpn; } }";
+      "chain vpn { udp dport 5820 accept;\n}\n"
+      "chain early { udp dport 5820 return; drop;\n}\n"
+      "chain input { type filter hook input priority 0; policy drop; jump early; jump vpn;\n}\n}";
   EXPECT_EQ(examine(table).at(0).level, Level::ok);
   const std::string without =
-      "table inet filter { chain vpn { tcp dport 5820 accept; }\n"
-      "chain input { type filter hook input priority 0; policy drop; goto vpn; accept; } }";
+      "table inet filter { chain vpn { tcp dport 5820 accept;\n}\n"
+      "chain input { type filter hook input priority 0; policy drop; goto vpn; accept;\n}\n}";
   EXPECT_EQ(examine(without).at(0).level, Level::warn) << "goto does not come back";
 }
 

@@ -10,11 +10,11 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <thread>
 
 #include "base/file_descriptor.h"
-#include "temporary_folder.h"
 
 namespace centipede::cli {
 namespace {
@@ -163,9 +163,9 @@ TEST(Doctor, names_of_servers_are_resolved_and_the_addresses_looked_at) {
 }
 
 TEST(Doctor, a_state_directory_that_cannot_outlive_a_restart_is_told) {
-  TemporaryFolder folder;
-  EXPECT_THAT(examine_state_directory(folder.path()).finding, HasSubstr("is writable"));
-  EXPECT_THAT(examine_state_directory(folder.file("not/there/yet")).finding, HasSubstr("will be made"));
+  EXPECT_THAT(examine_state_directory(std::filesystem::current_path()).finding, HasSubstr("is writable"));
+  EXPECT_THAT(examine_state_directory(std::filesystem::current_path() / "not/there/yet").finding,
+              HasSubstr("will be made"));
   EXPECT_EQ(examine_state_directory("/dev/shm").level, Level::warn);
   EXPECT_THAT(examine_state_directory("/dev/shm/centipede").finding, HasSubstr("in memory"));
   EXPECT_EQ(examine_state_directory("/proc/no/such").level, Level::warn);

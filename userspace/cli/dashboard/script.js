@@ -191,8 +191,10 @@ class PathView {
     else if (path.sending) notes.push("sending");
     setState(this.state, path.state, notes.join(", "));
     setText(this.addresses, `${path.local} → ${path.remote}`);
+    // One that never answered has nothing to show.
+    this.root.classList.toggle("quiet", path.state === "probing" && path.first_packets + path.sent_packets === 0);
     this.latency.show(this.samples, now, [last.rtt === null ? "–" : milliseconds(path.rtt_us)], (sample) => sample.rtt);
-    this.loss.show(this.samples, now, [percent(path.loss_in), percent(path.loss_out)], (sample) => sample.lossIn,
+    this.loss.show(this.samples, now, [percent(last.lossIn), percent(last.lossOut)], (sample) => sample.lossIn,
                    (sample) => sample.lossOut);
     this.rate.show(this.samples, now, [bitRate(last.rateIn), bitRate(last.rateOut)], (sample) => sample.rateIn,
                    (sample) => sample.rateOut);
@@ -222,8 +224,8 @@ class PathView {
     this.samples.push({
       time: now,
       rtt: answers && path.rtt_us !== null ? path.rtt_us / 1000 : null,
-      lossIn: path.loss_in,
-      lossOut: path.loss_out,
+      lossIn: answers ? path.loss_in : null,
+      lossOut: answers ? path.loss_out : null,
       rateIn: rate(path.first_bytes, before?.firstBytes),
       rateOut: rate(path.sent_bytes, before?.sentBytes),
       sentBytes: path.sent_bytes,
@@ -256,7 +258,9 @@ class PeerView {
     if (peer.allowed_ips.length > 0) facts.push(peer.allowed_ips.join(", "));
     setText(this.facts, facts.join(" · "));
     this.none.hidden = peer.paths.length > 0;
-    sync(this.paths, peer.paths.map((path) => ({ path, now })),
+    // Those that have never answered come last: often there is no way between these two addresses.
+    const paths = peer.paths.slice().sort((a, b) => (a.state === "probing") - (b.state === "probing"));
+    sync(this.paths, paths.map((path) => ({ path, now })),
          ({ path }) => `${path.id} ${path.uplink_name} ${path.local} ${path.remote}`, () => new PathView());
     const views = [...this.paths.views.values()];
     const ofAll = views.reduce((sum, view) => sum + view.recentFirst(), 0);
