@@ -86,5 +86,41 @@ TEST_F(UplinkIoTest, on_hardware_with_a_foreign_program_auto_takes_udp_sockets_a
   EXPECT_TRUE(has_program("n0")) << "it is left alone";
 }
 
+// From a card, packets come one by one, and the kernel joins them if one socket, picked by the flow's hash, wants that.
+TEST_F(UplinkIoTest, packets_that_come_one_by_one_are_joined_whatever_the_flows_hash) {
+  constexpr size_t flows = 24;
+  constexpr size_t segments = 16;
+  constexpr uint16_t size = 1000;
+  ASSERT_EQ(std::system("ethtool -K n0 gro on"), 0);
+  far->command("ethtool -K f0 tso off tx-udp-segmentation off");
+  const auto uplink = open("n0", false, ReceiveMode::udp);
+  ASSERT_TRUE(uplink) << uplink.error().text;
+  std::vector<uint8_t> memory(size_t{65536} * 8);
+  std::vector<Bytes> buffers;
+  for (size_t at = 0; at < memory.size(); at += 65536)
+    buffers.push_back(Bytes(memory).subspan(at, 65536));
+  UdpReceiveBatch batch(buffers);
+  const Endpoint near{*IpAddress::parse(wire->near_address()), tunnel_port};
+  for (size_t flow = 0; flow < flows; ++flow) {
+    std::optional<UdpSocket> sender;  // with a port of its own
+    far->in([&] { sender.emplace(std::move(*UdpSocket::open({}))); });
+    const std::vector<uint8_t> data(segments * size, flow % 2 == 0 ? 0 : CP_CONTROL_LANE);
+    UdpSocket& socket = flow % 2 == 0 ? (*uplink)->data_socket(0) : (*uplink)->control_socket();
+    ASSERT_EQ(sender->send(near, {}, data, size).status, SendStatus::sent);
+    size_t datagrams = 0;
+    size_t trains = 0;
+    const bool all = eventually([&] {
+      const auto received = socket.receive(batch);
+      for (const ReceivedDatagram& train : *received) {
+        ++trains;
+        for_each_datagram(train, [&](ConstBytes datagram) { datagrams += datagram.size() == size ? 1 : 0; });
+      }
+      return datagrams == segments;
+    });
+    ASSERT_TRUE(all) << "flow " << flow << ": " << datagrams;
+    EXPECT_LE(trains, segments / 2) << "flow " << flow;
+  }
+}
+
 }  // namespace
 }  // namespace centipede::test

@@ -25,7 +25,7 @@ def main():
             pings = laptop.host.pinging("10.10.0.2", 0.005, count // RATE * 200)
             report = bed.flow(laptop.host, office.host, "10.10.0.2", count, RATE)
             check(report["received"] == count and report["duplicates"] == 0,
-                  f"{links}: {count - report['received']} of {count} packets lost, {report['duplicates']} twice")
+                  f"{links}: {count - report['received']} of {count} packets lost, {report['duplicates']} twice; gaps: {report['gaps']}")
             pings.nothing_lost(f"{links}, there and back")
             renewed = handshakes(laptop) - before
             check(renewed >= count / RATE // REKEY_S, f"{renewed} handshakes meanwhile")

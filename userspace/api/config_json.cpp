@@ -14,7 +14,7 @@ using nlohmann::json;
 constexpr uint64_t highest_rate_bps = 1'000'000'000'000;  // as the configuration file has it
 
 std::string no_uplink_name(const std::string& name) {
-  return quoted(name) + " is no name of a device or pattern; it has " + std::string(interface_name_rule);
+  return in_quotes(name) + " is no name of a device or pattern; it has " + std::string(interface_name_rule);
 }
 
 }  // namespace

@@ -7,7 +7,7 @@ namespace centipede::api {
 Result<ApiAnswer> show_config(const Call& call) {
   const auto settings = call.context.tunnel.settings();
   if (!settings) return std::unexpected(settings.error());
-  return json_answer(settings_json(*settings));
+  return text_answer(settings_json(*settings));
 }
 
 Result<ApiAnswer> replace_config(const Call& call) {
@@ -18,7 +18,7 @@ Result<ApiAnswer> replace_config(const Call& call) {
   const auto changed =
       call.context.tunnel.change([&given](TunnelSettings& settings) { return replace(settings, *given); });
   if (!changed) return std::unexpected(changed.error());
-  return json_answer("{}");
+  return done();
 }
 
 Result<ApiAnswer> reload_config(const Call& call) {

@@ -13,14 +13,15 @@ JsonFields::JsonFields(const json& from, std::string where, std::initializer_lis
     : from_(from), where_(std::move(where)) {
   if (!from.is_object()) {
     const std::string what = where_.empty() ? "the body" : where_.substr(0, where_.size() - 1);
-    return complain(what, "is no object; write {...}");
+    complain(what, "is no object; write {...}");
+    return;
   }
   for (const auto& [key, value] : from.items()) {
     if (std::ranges::find(keys, key) != keys.end()) continue;
     std::string known;
     for (const std::string_view name : keys)
       known += (known.empty() ? "" : ", ") + std::string(name);
-    return complain(where_ + (key.empty() ? "\"\"" : quoted(key)), "is not known; there are " + known);
+    complain(where_ + in_quotes(key), "is not known; there are " + known);
   }
 }
 

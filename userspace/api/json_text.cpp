@@ -26,7 +26,7 @@ class Check : public nlohmann::json_sax<json> {
   bool end_array() override { return shallower(); }
   bool key(string_t& name) override {
     if (keys_.back().insert(name).second) return true;
-    problem_ = "the body is refused: the key " + quoted(name) + " is in one object twice; keep one of them";
+    problem_ = "the body is refused: the key " + in_quotes(name) + " is in one object twice; keep one of them";
     return false;
   }
   bool parse_error(size_t position, const std::string&, const json::exception& error) override {
@@ -65,7 +65,7 @@ std::string text_of(const json& value) {
   return value.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   constexpr size_t longest = 64;
   const std::string shown(text.substr(0, longest));
   // As ASCII: what is no letter or digit for sure is escaped.

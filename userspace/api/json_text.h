@@ -16,7 +16,7 @@ namespace centipede::api {
 // One line; bytes that are no UTF-8 become U+FFFD.
 [[nodiscard]] std::string text_of(const nlohmann::json& value);
 // For an error's text: in quotes, printable, not long.
-[[nodiscard]] std::string quoted(std::string_view text);
+[[nodiscard]] std::string in_quotes(std::string_view text);
 
 template <class T>
 nlohmann::json or_null(const std::optional<T>& value) {

@@ -14,16 +14,19 @@ Result<std::optional<uint64_t>> event_number(const std::string& name, const std:
   uint64_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error == std::errc{} && end == text.data() + text.size()) return number;
-  return fail(name + ": " + quoted(text) + " is no number of an event; write a whole number", EINVAL);
+  return fail(name + ": " + in_quotes(text) + " is no number of an event; write a whole number", EINVAL);
 }
 
 }  // namespace
 
-ApiAnswer json_answer(std::string text) {
-  return {.body = std::move(text) + "\n"};
+ApiAnswer text_answer(std::string json) {
+  return {.body = std::move(json) + "\n"};
+}
+ApiAnswer done() {
+  return text_answer("{}");
 }
 ApiAnswer json_answer(const nlohmann::json& value) {
-  return json_answer(text_of(value));
+  return text_answer(text_of(value));
 }
 
 Result<ApiAnswer> show_events(const Call& call) {
@@ -47,7 +50,7 @@ Result<ApiAnswer> show_events(const Call& call) {
   // The number of an event of an earlier daemon: what this one has is all new.
   if (after > newest) after = 0;
   if (follow) return ApiAnswer{.content_type = "text/event-stream", .follow_after = after};
-  return json_answer(with_list(nlohmann::json::object(), "events", events.after(after), event_json));
+  return text_answer(with_list(nlohmann::json::object(), "events", events.after(after), event_json));
 }
 
 Result<ApiAnswer> show_metrics(const Call& call) {
@@ -57,12 +60,12 @@ Result<ApiAnswer> show_metrics(const Call& call) {
 }
 
 Result<ApiAnswer> show_openapi(const Call&) {
-  return json_answer(std::string(openapi_text()));
+  return text_answer(std::string(openapi_text()));
 }
 
 Result<ApiAnswer> stop_tunnel(const Call& call) {
   call.context.tunnel.stop();
-  return json_answer("{}");
+  return done();
 }
 
 }  // namespace centipede::api

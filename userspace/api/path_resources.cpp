@@ -25,7 +25,7 @@ Result<ApiAnswer> list_paths(const Call& call) {
   const TunnelStatus status = call.context.tunnel.status();
   const auto found = std::ranges::find(status.peers, (*peer)->public_key, &control::PeerStatus::public_key);
   const auto none = std::vector<control::PathStatus>{};
-  return json_answer(with_list(json::object(), "paths", found == status.peers.end() ? none : found->paths, path_json));
+  return text_answer(with_list(json::object(), "paths", found == status.peers.end() ? none : found->paths, path_json));
 }
 
 Result<ApiAnswer> patch_path(const Call& call) {
@@ -41,7 +41,7 @@ Result<ApiAnswer> patch_path(const Call& call) {
     auto& paths = (*peer)->paths;
     const auto own = std::ranges::find(paths, uplink, &control::PathSettings::uplink);
     if (own == paths.end() && entry_for(settings.uplinks, settings.excluded_uplinks, uplink) == nullptr) {
-      return fail("the tunnel has no uplink " + quoted(uplink) + ": add it first, by POST /v1/uplinks", ENOENT);
+      return fail("the tunnel has no uplink " + in_quotes(uplink) + ": add it first, by POST /v1/uplinks", ENOENT);
     }
     json merged = path_settings_json(own == paths.end() ? control::PathSettings{.uplink = uplink} : *own);
     merged.merge_patch(*body);
@@ -70,7 +70,7 @@ Result<ApiAnswer> ping_peer(const Call& call) {
   }
   const auto pings = call.context.tunnel.ping(call.names[0], std::chrono::milliseconds(time_ms));
   if (!pings) return std::unexpected(pings.error());
-  return json_answer(with_list(json::object(), "paths", *pings, [](const PathPing& ping) {
+  return text_answer(with_list(json::object(), "paths", *pings, [](const PathPing& ping) {
     return json{{"path", ping.path},
                 {"uplink", ping.uplink},
                 {"local", ping.local.text()},

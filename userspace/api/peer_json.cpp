@@ -23,7 +23,7 @@ void read_policy(JsonFields& fields, control::Policy& into) {
   if (fields.failure() || fields.find("policy") == nullptr) return;
   const auto policy = policy_named(name);
   if (!policy)
-    return fields.complain(fields.place("policy"), quoted(name) + R"( is no policy; use "redundant" or "backup")");
+    return fields.complain(fields.place("policy"), in_quotes(name) + R"( is no policy; use "redundant" or "backup")");
   into = *policy;
 }
 
@@ -31,7 +31,8 @@ void read_allowed_ips(JsonFields& fields, std::vector<Prefix>& into) {
   std::set<Prefix> seen;
   fields.each_text("allowed_ips", [&](const std::string& text, const std::string& where) {
     const auto prefix = Prefix::parse(text);
-    if (!prefix) return fields.complain(where, quoted(text) + R"( is no network; write "10.10.0.2/32" or "fd10::/64")");
+    if (!prefix)
+      return fields.complain(where, in_quotes(text) + R"( is no network; write "10.10.0.2/32" or "fd10::/64")");
     if (prefix->network() != *prefix) {
       return fields.complain(where, text + " has bits beyond its length; write " + prefix->network().text());
     }
@@ -47,7 +48,7 @@ void read_endpoints(JsonFields& fields, control::PeerSettings& into) {
     const auto host = endpoint ? std::nullopt : parse_host_endpoint(given);
     if (!endpoint && !host) {
       return fields.complain(
-          where, quoted(given) +
+          where, in_quotes(given) +
                      R"( is no endpoint; write "203.0.113.5:5820", "[2001:db8::1]:5820" or "vpn.example.org:5820")");
     }
     if (endpoint && !usable_remote(endpoint->address)) {
@@ -155,7 +156,7 @@ Result<control::PathSettings> path_from_json(const json& from, const std::string
   fields.require("uplink");
   fields.read("uplink", path.uplink);
   if (!fields.failure() && (!valid_interface_name(path.uplink) || is_pattern(path.uplink))) {
-    fields.complain(fields.place("uplink"), quoted(path.uplink) + " is no name of a device; it has " +
+    fields.complain(fields.place("uplink"), in_quotes(path.uplink) + " is no name of a device; it has " +
                                                 std::string(interface_name_rule) + ", and is no pattern");
   }
   fields.read("enabled", path.enabled);
@@ -175,7 +176,7 @@ Result<GivenPeer> peer_from_json(const json& from, const std::string& where) {
   fields.read("name", settings.name);
   if (!fields.failure() && !valid_peer_name(settings.name)) {
     fields.complain(fields.place("name"),
-                    quoted(settings.name) + " is no name; it has 1 to 64 bytes of printable UTF-8");
+                    in_quotes(settings.name) + " is no name; it has 1 to 64 bytes of printable UTF-8");
   }
   peer.key = read_given_key(fields);
   read_allowed_ips(fields, settings.allowed_ips);
@@ -198,7 +199,7 @@ Result<control::PeerSettings> settled(const GivenPeer& given, const control::Pee
     settings.preshared_key_file = running->preshared_key_file;
   }
   if (!settings.preshared_key_file.empty() && !settings.preshared_key) {
-    return fail(given.where + "preshared_key_file: " + quoted(key.file) +
+    return fail(given.where + "preshared_key_file: " + in_quotes(key.file) +
                     " cannot be read or holds no key; write one there with `centipede genpsk`",
                 EINVAL);
   }

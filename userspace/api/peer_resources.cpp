@@ -16,7 +16,8 @@ Result<void> check_unique(const TunnelSettings& settings, const control::PeerSet
     of_key += other.public_key == peer.public_key ? 1 : 0;
   }
   if (of_key > 1) return fail("there is a peer with this public key already: change it by PATCH", EEXIST);
-  if (of_name > 1) return fail("there is a peer called " + quoted(peer.name) + " already: take another name", EEXIST);
+  if (of_name > 1)
+    return fail("there is a peer called " + in_quotes(peer.name) + " already: take another name", EEXIST);
   return {};
 }
 
@@ -30,14 +31,14 @@ Result<control::PeerSettings*> find_peer(TunnelSettings& settings, const std::st
   }
   if (found != settings.peers.end()) return &*found;
   return fail(
-      "no peer has the name or public key " + quoted(name_or_key) + ": GET /v1/peers lists those that there are",
+      "no peer has the name or public key " + in_quotes(name_or_key) + ": GET /v1/peers lists those that there are",
       ENOENT);
 }
 
 Result<ApiAnswer> list_peers(const Call& call) {
   const auto settings = call.context.tunnel.settings();
   if (!settings) return std::unexpected(settings.error());
-  return json_answer(with_list(nlohmann::json::object(), "peers", settings->peers, peer_settings_json));
+  return text_answer(with_list(nlohmann::json::object(), "peers", settings->peers, peer_settings_json));
 }
 
 Result<ApiAnswer> add_peer(const Call& call) {
@@ -89,7 +90,7 @@ Result<ApiAnswer> remove_peer(const Call& call) {
     return {};
   });
   if (!changed) return std::unexpected(changed.error());
-  return json_answer("{}");
+  return done();
 }
 
 }  // namespace centipede::api

@@ -20,7 +20,8 @@ struct Call {
 };
 using Resource = Result<ApiAnswer>(const Call&);
 
-[[nodiscard]] ApiAnswer json_answer(std::string text);
+[[nodiscard]] ApiAnswer text_answer(std::string json);
+[[nodiscard]] ApiAnswer done();  // where there is nothing to say
 [[nodiscard]] ApiAnswer json_answer(const nlohmann::json& value);
 
 Resource show_status, show_interface, show_sessions, show_statistics, show_policies;  // status_resources.cpp

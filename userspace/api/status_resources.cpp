@@ -10,7 +10,7 @@ namespace centipede::api {
 using nlohmann::json;
 
 Result<ApiAnswer> show_status(const Call& call) {
-  return json_answer(to_json(call.context.tunnel.status()));
+  return text_answer(to_json(call.context.tunnel.status()));
 }
 
 Result<ApiAnswer> show_interface(const Call& call) {
@@ -32,7 +32,7 @@ Result<ApiAnswer> show_sessions(const Call& call) {
   const auto age = [](const std::optional<Duration>& since) {
     return or_null(since.transform([](Duration ago) { return std::chrono::duration<double>(ago).count(); }));
   };
-  return json_answer(with_list(json::object(), "sessions", call.context.tunnel.status().peers, [&](const auto& peer) {
+  return text_answer(with_list(json::object(), "sessions", call.context.tunnel.status().peers, [&](const auto& peer) {
     return json{{"peer", peer.name},
                 {"public_key", peer.public_key.base64()},
                 {"age_s", age(peer.session_age)},

@@ -18,7 +18,7 @@ auto named(TunnelSettings& settings, const std::string& name) {
 }
 
 Error none_named(const std::string& name) {
-  return {"no uplink is called " + quoted(name) + ": GET /v1/uplinks lists those that there are", ENOENT};
+  return {"no uplink is called " + in_quotes(name) + ": GET /v1/uplinks lists those that there are", ENOENT};
 }
 
 // What applies to the uplink of this name: its own settings, or those of the pattern that takes the device.
@@ -102,7 +102,7 @@ Result<ApiAnswer> remove_uplink(const Call& call) {
                                              return centipede::remove_uplink(settings, name, false);
                                            });
   if (!removed) return std::unexpected(removed.error());
-  return json_answer("{}");
+  return done();
 }
 
 }  // namespace centipede::api

@@ -94,7 +94,8 @@ int run_tunnel(Host& host, const StartedFrom& from, TunnelConfig config) {
   if (!tunnel) return complain(host, failed, "starting " + name + ": " + tunnel.error().text);
   Reloader reloader(**tunnel, from, std::move(fixed));
   // Ends before the tunnel: it waits for the API's calls in progress.
-  auto server = api::Server::start(**tunnel, api::socket_path(host.runtime_directory, name));
+  auto server = api::Server::start(**tunnel, api::socket_path(host.runtime_directory, name),
+                                   {.reload = [&reloader] { return reloader.reload(); }});
   if (!server) return complain(host, failed, "starting the API of " + name + ": " + server.error().text);
   spdlog::info("{} runs over {}, port {}, public key {}", name, uplinks, port, key);
   (*signals)->watch(tunnel->get(), [&reloader] { reloader.request(); });

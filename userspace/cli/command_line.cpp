@@ -3,6 +3,8 @@
 #include <CLI/CLI.hpp>
 #include <ostream>
 
+#include "cli/command_tree.h"
+#include "cli/completion.h"
 #include "cli/doctor.h"
 #include "cli/keys_commands.h"
 #include "cli/tunnel_commands.h"
@@ -29,20 +31,23 @@ struct Arguments {
   DetachOptions detach;
   StatusOptions status;
   DoctorOptions doctor;
+  RunningArguments running;
+  std::string shell;
 };
-
-using Action = std::function<int()>;
 
 void add_key_commands(CLI::App& app, Host& host, Arguments& arguments, Action& action) {
   auto* genkey = app.add_subcommand("genkey", "Make a private key and print it");
-  genkey->add_option("-o,--output", arguments.key_output,
-                     "Write it into this new file (mode 0600) and print the public key");
+  genkey
+      ->add_option("-o,--output", arguments.key_output,
+                   "Write it into this new file (mode 0600) and print the public key")
+      ->type_name("FILE");
   genkey->callback([&] { action = [&] { return generate_private_key(host, arguments.key_output); }; });
   auto* pubkey = app.add_subcommand("pubkey", "Print the public key of a private key");
   pubkey->add_option("FILE", arguments.key_input, "Holds the private key (default: standard input)");
   pubkey->callback([&] { action = [&] { return print_public_key(host, arguments.key_input); }; });
   auto* genpsk = app.add_subcommand("genpsk", "Make a preshared key, a second secret that two peers share");
-  genpsk->add_option("-o,--output", arguments.key_output, "Write it into this new file (mode 0600) instead");
+  genpsk->add_option("-o,--output", arguments.key_output, "Write it into this new file (mode 0600) instead")
+      ->type_name("FILE");
   genpsk->callback([&] { action = [&] { return generate_preshared_key(host, arguments.key_output); }; });
 }
 
@@ -50,28 +55,55 @@ void add_tunnel_commands(CLI::App& app, Host& host, Arguments& arguments, Action
   auto* attach_command =
       app.add_subcommand("attach", "Run a tunnel in the foreground, or add uplinks to one that runs");
   attach_command->add_option("UPLINK", arguments.attach.uplinks, "Devices to send over (default: the configuration's)");
-  attach_command->add_option("-i,--interface", arguments.attach.interface, "The tunnel's interface (default: cp0)");
-  attach_command->add_option("-c,--config", arguments.attach.config_path,
-                             "Configuration (default: /etc/centipede/<interface>.toml)");
+  attach_command->add_option("-i,--interface", arguments.attach.interface, "The tunnel's interface (default: cp0)")
+      ->type_name("INTERFACE");
+  attach_command
+      ->add_option("-c,--config", arguments.attach.config_path,
+                   "Configuration (default: /etc/centipede/<interface>.toml)")
+      ->type_name("FILE");
   attach_command->add_flag("-v,--verbose", arguments.attach.verbose, "Log more");
   attach_command->callback([&] { action = [&] { return attach(host, arguments.attach); }; });
   auto* detach_command = app.add_subcommand("detach", "Take uplinks out of a running tunnel, or stop it");
   detach_command->add_option("UPLINK", arguments.detach.uplinks, "Devices to take out (default: stop the tunnel)");
   detach_command->add_option("-i,--interface", arguments.detach.interface, "The tunnel's interface")
+      ->type_name("INTERFACE")
       ->capture_default_str();
   detach_command->callback([&] { action = [&] { return detach(host, arguments.detach); }; });
   auto* status_command = app.add_subcommand("status", "Show the peers, paths and uplinks of running tunnels");
-  status_command->add_option("-i,--interface", arguments.status.interface, "One tunnel (default: all that run)");
+  status_command->add_option("-i,--interface", arguments.status.interface, "One tunnel (default: all that run)")
+      ->type_name("INTERFACE");
   status_command->add_flag("--json", arguments.status.json, "One JSON object a tunnel and line");
   status_command->add_flag("--watch", arguments.status.watch, "Again every second, until interrupted");
   status_command->callback([&] { action = [&] { return status(host, arguments.status); }; });
   auto* doctor_command = app.add_subcommand("doctor", "Say what this system allows and what to do about it");
   doctor_command->add_option("UPLINK", arguments.doctor.uplinks, "Devices to look at (default: the configuration's)");
-  doctor_command->add_option("-i,--interface", arguments.doctor.interface, "The tunnel's interface (default: cp0)");
-  doctor_command->add_option("-c,--config", arguments.doctor.config_path,
-                             "Configuration (default: /etc/centipede/<interface>.toml)");
+  doctor_command->add_option("-i,--interface", arguments.doctor.interface, "The tunnel's interface (default: cp0)")
+      ->type_name("INTERFACE");
+  doctor_command
+      ->add_option("-c,--config", arguments.doctor.config_path,
+                   "Configuration (default: /etc/centipede/<interface>.toml)")
+      ->type_name("FILE");
   doctor_command->add_flag("--json", arguments.doctor.json, "A list of {level, what, finding, advice}");
   doctor_command->callback([&] { action = [&] { return doctor(host, arguments.doctor); }; });
+}
+
+void add_completion(CLI::App& app, Host& host, std::string& shell, Action& action) {
+  auto* completion = app.add_subcommand("completion", "Print the script that completes these commands in a shell");
+  completion->add_option("SHELL", shell, "Which")->required()->check(CLI::IsMember({"bash", "zsh", "fish"}));
+  completion->callback([&] {
+    action = [&] {
+      host.out << completion_script(shell) << std::flush;
+      return host.out ? done : failed;
+    };
+  });
+}
+
+// What the scripts ask: the words so far, the last one being typed. Anything but candidates is silence.
+int complete(Host& host, const CLI::App& app, const std::vector<std::string>& words) {
+  for (const auto& word : completions(app, words, completion_sources(host)))
+    host.out << word << '\n';
+  host.out << std::flush;
+  return done;
 }
 
 }  // namespace
@@ -90,6 +122,9 @@ int run_command_line(Host& host, int argc, const char* const* argv) {
   app.footer(first_steps);
   add_key_commands(app, host, arguments, action);
   add_tunnel_commands(app, host, arguments, action);
+  add_running_commands(app, host, arguments.running, action);
+  add_completion(app, host, arguments.shell, action);
+  if (argc > 1 && std::string_view(argv[1]) == "__complete") return complete(host, app, {argv + 2, argv + argc});
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& asked) {  // --help, --version

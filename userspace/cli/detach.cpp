@@ -5,6 +5,7 @@
 
 #include "api/client.h"
 #include "api/tunnel_lock.h"
+#include "cli/running_tunnel.h"
 #include "cli/tunnel_commands.h"
 
 namespace centipede::cli {
@@ -24,7 +25,7 @@ bool wait_for_end(const Host& host, const std::string& interface) {
 }
 
 // A daemon that was killed may have left a kill switch.
-int clear_leftovers(Host& host, const std::string& interface) {
+int clear_leftovers(Host& host, const std::string& interface, const Error& not_running) {
   const auto lock = api::TunnelLock::try_acquire(host.runtime_directory, interface);
   if (lock && *lock) {
     const auto cleared = host.clear_leftovers(interface);
@@ -33,17 +34,7 @@ int clear_leftovers(Host& host, const std::string& interface) {
       host.out << "removed " << what << '\n';
     if (!cleared->empty()) return done;
   }
-  return complain(host, failed, interface + " does not run: `centipede status` lists the tunnels that do");
-}
-
-int not_reached(Host& host, const std::string& interface, const Error& error) {
-  if (api::not_running(error)) {
-    return complain(host, failed, interface + " does not run: `centipede status` lists the tunnels that do");
-  }
-  if (error.code == EACCES || error.code == EPERM) {
-    return complain(host, failed, interface + ": only root may ask its daemon: run it with sudo");
-  }
-  return complain(host, failed, interface + ": " + error.text);
+  return tell_failure(host, interface, not_running);
 }
 
 }  // namespace
@@ -58,13 +49,13 @@ int detach(Host& host, const DetachOptions& options) {
   }
   for (const auto& name : options.uplinks) {
     if (const auto detached = client.detach_uplink(name); !detached) {
-      return not_reached(host, options.interface, detached.error());
+      return tell_failure(host, options.interface, detached.error());
     }
   }
   if (!options.uplinks.empty()) return done;
   const auto stopped = client.stop();
-  if (!stopped && api::not_running(stopped.error())) return clear_leftovers(host, options.interface);
-  if (!stopped) return not_reached(host, options.interface, stopped.error());
+  if (!stopped && api::not_running(stopped.error())) return clear_leftovers(host, options.interface, stopped.error());
+  if (!stopped) return tell_failure(host, options.interface, stopped.error());
   if (wait_for_end(host, options.interface)) return done;
   return complain(host, failed, options.interface + " was told to stop and has not ended yet: see its log");
 }

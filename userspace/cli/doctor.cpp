@@ -9,6 +9,7 @@
 
 #include "api/client.h"
 #include "base/file_descriptor.h"
+#include "cli/config.h"
 #include "cli/tunnel_commands.h"
 
 namespace centipede::cli {
@@ -48,7 +49,7 @@ struct ConfigFindings {
   ReceiveMode mode = ReceiveMode::automatic;
 };
 
-ConfigFindings examine_config(const Host& host, const std::string& path) {
+ConfigFindings examine_config(const std::string& path) {
   ConfigFindings examined;
   const auto loaded = load_config(path);
   if (!loaded) {
@@ -113,7 +114,7 @@ int doctor(Host& host, const DoctorOptions& options) {
     if (!api::valid_interface_name(name)) return complain(host, wrong_usage, "\"" + name + "\" is no name of a device");
   }
   auto findings = examine_system(host.missing_privilege());
-  auto config = examine_config(host, names.config_path);
+  auto config = examine_config(names.config_path);
   findings.insert(findings.end(), config.findings.begin(), config.findings.end());
   const bool runs = api::Client(api::socket_path(host.runtime_directory, names.interface)).reachable();
   findings.push_back(examine_port(config.port, runs));

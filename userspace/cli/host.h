@@ -29,7 +29,9 @@ struct Host {
   std::function<void()> protect_memory;
   std::string config_directory = "/etc/centipede";
   std::string runtime_directory{api::default_runtime_directory};
+  std::string device_directory = "/sys/class/net";
   bool out_is_terminal = false;
+  bool colours = false;                 // on a terminal that has them, unless NO_COLOR says otherwise
   ServiceManager service_manager = {};  // by default there is none
 };
 

@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdlib>
 #include <exception>
 #include <iostream>
 
@@ -17,6 +18,11 @@ using centipede::Result;
 Result<std::unique_ptr<centipede::RunningTunnel>> start_daemon(centipede::TunnelConfig config) {
   centipede::cli::join_group(centipede::api::reading_group);  // the daemon drops what that takes
   return centipede::Daemon::start(std::move(config));
+}
+
+std::string_view environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
 }
 
 Result<std::vector<std::string>> clear_leftovers(const std::string& tunnel) {
@@ -36,6 +42,9 @@ int main(int argc, char** argv) {
                             .protect_memory = centipede::cli::protect_process_memory};
   host.service_manager = centipede::cli::ServiceManager::from_environment();
   host.out_is_terminal = isatty(STDOUT_FILENO) == 1;
+  const std::string_view no_color = environment("NO_COLOR");
+  const std::string_view terminal = environment("TERM");
+  host.colours = host.out_is_terminal && no_color.empty() && !terminal.empty() && terminal != "dumb";
   try {
     return centipede::cli::run_command_line(host, argc, argv);
   } catch (const std::exception& error) {

@@ -6,6 +6,7 @@
 
 #include "api/counter_names.h"
 #include "api/status_json.h"
+#include "dataplane/setting_texts.h"
 
 namespace centipede::cli {
 namespace {
@@ -46,11 +47,6 @@ std::string percent(const std::optional<double>& value) {
   return value ? fmt::format("{:.1f} %", *value * 100) : "?";
 }
 
-std::string milliseconds_text(Duration value) {
-  const double ms = std::chrono::duration<double, std::milli>(value).count();
-  return fmt::format("{:.{}f}", ms, ms < 10 ? 2 : 1);
-}
-
 std::string round_trip(const control::PathStatus& path) {
   if (!path.rtt) return "rtt ?";
   const std::string variation = path.rtt_variation ? "±" + milliseconds_text(*path.rtt_variation) : "";
@@ -63,15 +59,21 @@ std::string mode_of(const TunnelStatus& status, const control::PathStatus& path)
   return uplink->mode;
 }
 
-void add_path(std::string& out, const TunnelStatus& status, const control::PathStatus& path) {
-  const std::string sending = path.sending ? "sending" : "not sending";
-  const std::string head = fmt::format("  path {} over {}: {}, {}, {}", path.id, path.uplink_name,
-                                       api::state_name(path.state), sending, mode_of(status, path));
+void add_path(std::string& out, const TunnelStatus& status, const control::PathStatus& path, bool colours) {
+  const std::string sending = !path.enabled ? "switched off" : path.sending ? "sending" : "not sending";
+  const std::string state = painted(path.state, api::state_name(path.state), colours);
+  const std::string head =
+      fmt::format("  path {} over {}: {}, {}, {}", path.id, path.uplink_name, state, sending, mode_of(status, path));
   const std::string local = "    " + path.local.text();
   const std::string remote = "-> " + path.remote.text();
   const bool one_line = local.size() + 1 + remote.size() <= columns;
   out += head + "\n" + local + (one_line ? " " : "\n      ") + remote + "\n";
-  out += fmt::format("    {}, loss in {} out {}\n", round_trip(path), percent(path.loss_in), percent(path.loss_out));
+  Paragraph quality(out, "   ", 6);
+  quality.add(round_trip(path));
+  quality.add("loss in " + percent(path.loss_in) + " out " + percent(path.loss_out));
+  if (path.late) quality.add("late by " + milliseconds_text(*path.late) + " ms");
+  quality.add("priority " + std::to_string(path.priority));
+  quality.end();
   Paragraph counts(out, "    packets:", 6);
   counts.add("sent " + short_number(path.sent_packets) + " (" + short_number(path.sent_bytes) + "B)");
   if (path.send_errors != 0) counts.add("send errors " + short_number(path.send_errors));
@@ -82,24 +84,38 @@ void add_path(std::string& out, const TunnelStatus& status, const control::PathS
                      short_number(path.duplicates_worker));
 }
 
-void add_peer(std::string& out, const TunnelStatus& status, const control::PeerStatus& peer) {
-  out += "\npeer " + peer.name + "\n  public key " + peer.public_key.base64() + "\n";
-  out += fmt::format("  {}, session {}, last handshake {} ({} in all)\n", api::policy_name(peer.policy),
-                     peer.session_age ? short_duration(*peer.session_age) + " old" : "none", ago(peer.last_handshake),
-                     peer.handshakes);
+void add_peer(std::string& out, const TunnelStatus& status, const control::PeerStatus& peer, bool colours) {
+  out += "peer " + peer.name + "\n  public key " + peer.public_key.base64() + "\n";
+  Paragraph session(out, " ", 4);
+  session.add(api::policy_name(peer.policy));
+  if (peer.preshared) session.add("preshared key");
+  session.add("session " + (peer.session_age ? short_duration(*peer.session_age) + " old" : "none"));
+  session.add("last handshake " + ago(peer.last_handshake) + fmt::format(" ({} in all)", peer.handshakes));
+  session.end();
   Paragraph allowed(out, "  allowed", 4);
   for (const auto& network : peer.allowed_ips)
     allowed.add(network.text());
   allowed.end();
+  Paragraph endpoints(out, "  endpoints", 4);
+  for (const auto& endpoint : peer.endpoints)
+    endpoints.add(endpoint);
+  endpoints.end();
   if (peer.paths.empty()) out += "  no path yet\n";
   for (const auto& path : peer.paths)
-    add_path(out, status, path);
+    add_path(out, status, path, colours);
 }
 
-void add_uplink(std::string& out, const UplinkStatus& uplink) {
-  out += fmt::format("  {}: {}, mode {}", uplink.name, uplink.usable ? "usable" : "not usable",
+void add_uplink(std::string& out, const UplinkStatus& uplink, bool colours) {
+  const auto state = uplink.usable ? control::PathState::active : control::PathState::down;
+  out += fmt::format("  {}: {}, mode {}", uplink.name, painted(state, uplink.usable ? "usable" : "not usable", colours),
                      uplink.mode.empty() ? "-" : uplink.mode);
   out += (uplink.reason.empty() ? "" : " (" + uplink.reason + ")") + "\n";
+  Paragraph settings(out, "    settings", 6);
+  settings.add("priority " + std::to_string(uplink.priority));
+  if (uplink.metered) settings.add("metered");
+  if (uplink.rate_bps != 0) settings.add("rate " + rate_text(uplink.rate_bps));
+  if (!uplink.pattern.empty()) settings.add("as " + uplink.pattern);
+  settings.end();
   Paragraph addresses(out, "    addresses", 6);
   for (const auto& address : uplink.addresses)
     addresses.add(address.text());
@@ -115,6 +131,11 @@ void add_uplink(std::string& out, const UplinkStatus& uplink) {
 }
 
 }  // namespace
+
+std::string milliseconds_text(Duration value) {
+  const double ms = std::chrono::duration<double, std::milli>(value).count();
+  return fmt::format("{:.{}f}", ms, ms < 10 ? 2 : 1);
+}
 
 std::string short_number(uint64_t value) {
   if (value < 1000) return std::to_string(value);
@@ -135,19 +156,44 @@ std::string short_duration(Duration value) {
   return fmt::format("{} d {} h", whole / 86400, whole % 86400 / 3600);
 }
 
-std::string status_text(const TunnelStatus& status) {
-  std::string out =
-      fmt::format("{}: port {}, MTU {}, AEAD {}\n", status.name, status.listen_port, status.mtu, status.aead);
+std::string painted(control::PathState state, const std::string& text, bool colours) {
+  constexpr const char* plain = "\x1b[0m";
+  if (!colours) return text;
+  switch (state) {
+    case control::PathState::active:
+      return "\x1b[32m" + text + plain;
+    case control::PathState::down:
+      return "\x1b[31m" + text + plain;
+    default:
+      return "\x1b[33m" + text + plain;
+  }
+}
+
+std::string peer_text(const TunnelStatus& status, const control::PeerStatus& peer, bool colours) {
+  std::string out;
+  add_peer(out, status, peer, colours);
+  return out;
+}
+
+std::string status_text(const TunnelStatus& status, bool colours) {
+  std::string out;
+  Paragraph head(out, status.name + ":", 4);
+  head.add(fmt::format("port {}", status.listen_port));
+  head.add(fmt::format("MTU {}", status.mtu));
+  head.add("AEAD " + status.aead);
+  head.add("up " + short_duration(status.uptime));
+  head.add("version " + status.version);
+  head.end();
   out += "  public key " + status.public_key.base64() + "\n";
   Paragraph addresses(out, "  addresses", 4);
   for (const auto& address : status.addresses)
     addresses.add(address.text());
   addresses.end();
   for (const auto& peer : status.peers)
-    add_peer(out, status, peer);
+    out += "\n" + peer_text(status, peer, colours);
   out += "\nuplinks\n";
   for (const auto& uplink : status.uplinks)
-    add_uplink(out, uplink);
+    add_uplink(out, uplink, colours);
   out += "\ncounters\n";
   Paragraph control(out, "  control:", 4);
   for (const auto& counter : api::control_counters) {

@@ -15,7 +15,6 @@ Peer::Peer(PeerId id, PeerSettings settings, uint64_t accepted_ns, Context& cont
     : id_(id),
       settings_(std::move(settings)),
       context_(context),
-      lower_key_(context.settings.identity.public_key() < settings_.public_key),
       preshared_key_(settings_.preshared_key ? settings_.preshared_key->clone() : crypto::SecretKey{}),
       sessions_(context.settings.timing),
       // It may have been a peer before, called when the clock was ahead.
@@ -24,7 +23,8 @@ Peer::Peer(PeerId id, PeerSettings settings, uint64_t accepted_ns, Context& cont
       answers_(accepted_ns),
       peer_keys_(crypto::receiver_keys(settings_.public_key)),
       last_contact_(now.monotonic),
-      alive_at_(now.monotonic) {}
+      alive_at_(now.monotonic),
+      lower_key_(context.settings.identity.public_key() < settings_.public_key) {}
 
 void Peer::on_added(Now now) {
   endpoints_changed(now.monotonic);
@@ -39,7 +39,7 @@ void Peer::update(PeerSettings settings, Now now) {
   if (new_key) preshared_key_ = settings_.preshared_key ? settings_.preshared_key->clone() : crypto::SecretKey{};
   if (new_file) (void)preshared_key();  // it can be read now; later it may be away for a while
   if (new_hosts) hosts_resolved_ = false;
-  if (settings_.host_endpoints.empty()) resolved_.clear();
+  if (settings_.host_endpoints.empty()) resolved_.reset();
   changed_ = true;
   endpoints_changed(now.monotonic);
   run(now);
@@ -47,14 +47,14 @@ void Peer::update(PeerSettings settings, Now now) {
 
 void Peer::set_resolved(std::vector<Endpoint> endpoints, Now now) {
   hosts_resolved_ = true;
-  if (settings_.host_endpoints.empty() || endpoints == resolved_) return;
-  resolved_ = std::move(endpoints);
+  if (settings_.host_endpoints.empty() || (resolved_ && endpoints == *resolved_)) return;
+  resolved_ = std::make_unique<const std::vector<Endpoint>>(std::move(endpoints));
   endpoints_changed(now.monotonic);
   run(now);
 }
 
 void Peer::set_last_addresses(std::vector<Endpoint> endpoints, Now now) {
-  last_addresses_ = std::move(endpoints);
+  last_addresses_ = std::make_unique<const std::vector<Endpoint>>(std::move(endpoints));
   endpoints_changed(now.monotonic);
   run(now);
 }
@@ -71,7 +71,9 @@ void Peer::endpoints_changed(Instant now) {
 
 PathTable::Change Peer::refresh_paths(Instant now) {
   std::vector<Endpoint> endpoints;
-  for (const auto* some : {&settings_.endpoints, &resolved_, &last_addresses_}) {
+  for (const std::vector<Endpoint>* some :
+       {&std::as_const(settings_.endpoints), resolved_.get(), last_addresses_.get()}) {
+    if (some == nullptr) continue;
     for (const Endpoint& endpoint : *some)
       if (std::ranges::find(endpoints, endpoint) == endpoints.end()) endpoints.push_back(endpoint);
   }
@@ -89,8 +91,8 @@ void Peer::on_uplinks_changed(bool gained, Now now) {
 void Peer::run(Now now) {
   expire(now.monotonic);
   run_paths(now.monotonic);
-  if (!last_addresses_.empty() && paths_.any_up()) {
-    last_addresses_.clear();
+  if (last_addresses_ != nullptr && paths_.any_up()) {
+    last_addresses_.reset();
     report(refresh_paths(now.monotonic));
   }
   expire(now.monotonic);  // with the path that just went down goes the round-trip time that an old session was kept for
@@ -113,7 +115,7 @@ void Peer::expire(Instant now) {
 
 void Peer::wipe() {
   wiped_ = true;
-  last_addresses_.clear();
+  last_addresses_.reset();
   remove_sessions(sessions_.clear());
   call_.forget(context_);
   answers_.forget();

@@ -115,12 +115,11 @@ class Peer {
 
   PeerId id_;
   PeerSettings settings_;
-  std::vector<Endpoint> resolved_;        // what host_endpoints stand for
-  std::vector<Endpoint> last_addresses_;  // from before this process; forgotten when a path is up
+  std::unique_ptr<const std::vector<Endpoint>> resolved_;  // what host_endpoints stand for; null: nothing yet
+  // From before this process; null: none, or a path has been up.
+  std::unique_ptr<const std::vector<Endpoint>> last_addresses_;
   Context& context_;
-  bool lower_key_;                   // ours is lower than the peer's
   crypto::SecretKey preshared_key_;  // as it was read last
-  bool key_file_unreadable_ = false;
 
   SessionTable sessions_;
   Call call_;
@@ -137,6 +136,8 @@ class Peer {
   std::optional<Instant> last_handshake_;
   uint64_t handshakes_ = 0;
   unsigned unanswered_calls_ = 0;
+  bool lower_key_;  // ours is lower than the peer's
+  bool key_file_unreadable_ = false;
   bool hosts_resolved_ = false;  // since host_endpoints were set
   bool wiped_ = false;
   bool changed_ = true;

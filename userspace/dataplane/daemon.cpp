@@ -49,8 +49,9 @@ constexpr unsigned mtu_min = 1280;
 constexpr unsigned mtu_max = 65435;
 constexpr unsigned mtu_fallback = 1420;
 
-constexpr size_t control_buffers = 32;
-constexpr size_t control_buffer_bytes = 2048;  // the longest control datagram is an initiation
+// Trains of at most 64 datagrams each: what is served of one socket before the next one has its turn.
+constexpr size_t control_buffers = 4;
+constexpr size_t control_buffer_bytes = 65536;
 
 // Heartbeats tell the peer how many packets arrived; this is how stale what XDP dropped may be in that.
 constexpr Duration counters_interval = seconds(1);
@@ -112,7 +113,7 @@ class Daemon::Impl {
  public:
   explicit Impl(TunnelConfig config)
       : config_(std::move(config)),
-        host_(config_),
+        host_(config_, [this](std::string text) { warn("tunnel", std::move(text)); }),
         workers_wanted_(worker_count(config_)),
         udp_buffer_(control_buffers * control_buffer_bytes) {
     std::vector<Bytes> buffers;
@@ -368,6 +369,7 @@ Result<void> Daemon::Impl::start_controller() {
   names_.emplace(HostNames::Setup{.controller = *controller_,
                                   .mailbox = *mailbox_,
                                   .clock = read_clocks,
+                                  .warn = [this](std::string text) { warn("peer", std::move(text)); },
                                   .inside = config_.dns,
                                   .mark = host_.mark()});
   return {};
@@ -559,8 +561,10 @@ void Daemon::Impl::serve(uint64_t token, const Now& now) {
 void Daemon::Impl::serve_socket(UdpSocket& socket, control::UplinkId id, const Now& now) {
   const auto received = socket.receive(*udp_batch_);
   if (!received) return;
-  for (const ReceivedDatagram& datagram : *received)
-    serve_datagram({.uplink = id, .local = datagram.local, .remote = datagram.remote}, datagram.bytes, now);
+  for (const ReceivedDatagram& train : *received) {
+    const control::Route route{.uplink = id, .local = train.local, .remote = train.remote};
+    for_each_datagram(train, [&](ConstBytes datagram) { serve_datagram(route, datagram, now); });
+  }
 }
 
 // The kernel joins what comes from one address in one moment, and chooses the socket by the first: behind a heartbeat

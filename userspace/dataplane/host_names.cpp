@@ -2,8 +2,6 @@
 
 #include <utility>
 
-#include "dataplane/log.h"
-
 namespace centipede {
 
 void HostNames::run(const std::vector<std::string>& uplinks, Instant now) {
@@ -30,7 +28,7 @@ void HostNames::run(const std::vector<std::string>& uplinks, Instant now) {
 void HostNames::take(const NameResolver::Answer& answer) {
   const Now now = setup_.clock();
   if (schedule_.answered(answer.peer, answer.problem, now.monotonic) && !answer.problem.empty()) {
-    log::warning("{}; it is tried again", answer.problem);
+    setup_.warn(answer.problem + "; it is tried again");
   }
   if (!answer.endpoints.empty()) setup_.controller.set_resolved(answer.peer, answer.endpoints, now);
 }

@@ -1,8 +1,9 @@
 // Keeps the addresses of peers that are known by name: asks the resolver when it is time (resolve_schedule.h) and gives
-// the controller what it says. A name that cannot be resolved is logged once, and hurts nothing that runs.
+// the controller what it says. A name that cannot be resolved is told of once, and hurts nothing that runs.
 // Threading: the control thread; the resolver's answers come through the mailbox.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -20,7 +21,8 @@ class HostNames {
     control::Controller& controller;
     ControlMailbox& mailbox;
     std::function<Now()> clock;
-    std::vector<IpAddress> inside;  // as in NameResolver::Setup
+    std::function<void(std::string)> warn;  // lines for the log
+    std::vector<IpAddress> inside;          // as in NameResolver::Setup
     uint32_t mark = 0;
   };
   explicit HostNames(Setup setup) : setup_(std::move(setup)) {}

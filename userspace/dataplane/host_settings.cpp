@@ -5,29 +5,9 @@
 #include <utility>
 
 #include "dataplane/kill_switch.h"
-#include "dataplane/log.h"
 #include "dataplane/name_servers.h"
 
 namespace centipede {
-namespace {
-
-void log_failure(const Result<void>& outcome) {
-  if (!outcome) log::warning("{}", outcome.error().text);
-}
-
-// An IPv4 tunnel for everything is meant to hide this host, and IPv6 goes round it.
-void warn_of_gaps(const std::set<Prefix>& networks) {
-  const auto all_of = [&](bool v4) {
-    return std::ranges::any_of(
-        networks, [&](const Prefix& network) { return network.length == 0 && network.address.is_v4() == v4; });
-  };
-  if (all_of(true) == all_of(false)) return;
-  log::warning("kill_switch: {} goes into the tunnel and {} does not: add \"{}\" to allowed_ips if it is to be stopped",
-               all_of(true) ? "all of IPv4" : "all of IPv6", all_of(true) ? "IPv6" : "IPv4",
-               all_of(true) ? "::/0" : "0.0.0.0/0");
-}
-
-}  // namespace
 
 std::set<Prefix> inside_networks(const std::vector<control::PeerSettings>& peers) {
   std::set<Prefix> all;
@@ -36,20 +16,38 @@ std::set<Prefix> inside_networks(const std::vector<control::PeerSettings>& peers
   return all;
 }
 
-HostSettings::HostSettings(const TunnelConfig& config) : config_(config) {}
+HostSettings::HostSettings(const TunnelConfig& config, std::function<void(std::string)> warn)
+    : config_(config), warn_(std::move(warn)) {}
+
+// An IPv4 tunnel for everything is meant to hide this host, and IPv6 goes round it.
+void HostSettings::warn_of_gaps(const std::set<Prefix>& networks) const {
+  const auto all_of = [&](bool v4) {
+    return std::ranges::any_of(
+        networks, [&](const Prefix& network) { return network.length == 0 && network.address.is_v4() == v4; });
+  };
+  const bool v4 = all_of(true);
+  if (v4 == all_of(false)) return;
+  warn_(std::string("kill_switch: all of ") + (v4 ? "IPv4" : "IPv6") + " goes into the tunnel and " +
+        (v4 ? "IPv6" : "IPv4") + " does not: add \"" + (v4 ? "::/0" : "0.0.0.0/0") +
+        "\" to allowed_ips if it is to be stopped");
+}
+
+void HostSettings::warn_if_failed(const Result<void>& outcome) const {
+  if (!outcome) warn_(outcome.error().text);
+}
 
 uint32_t HostSettings::mark() const {
   return config_.kill_switch ? kill_switch_mark : 0;
 }
 
 Result<void> HostSettings::protect(std::set<Prefix> networks) {
-  log_failure(revert_name_servers(config_.name, config_.state_directory));
+  warn_if_failed(revert_name_servers(config_.name, config_.state_directory));
   was_protected_ = kill_switch_is_set(config_.name);
   if (config_.kill_switch && networks.empty()) return set_kill_switch(config_.name, {});  // what was left is replaced
   if (config_.kill_switch) return change_networks(std::move(networks));
   if (was_protected_) {
-    log::info("the kill switch that an earlier run left is removed: the configuration asks for none");
-    log_failure(remove_kill_switch(config_.name));
+    warn_("the kill switch that an earlier run left is removed: the configuration asks for none");
+    warn_if_failed(remove_kill_switch(config_.name));
   }
   return {};
 }
@@ -73,19 +71,19 @@ void HostSettings::set_name_servers() {
   if (config_.dns.empty()) return;
   const auto set = centipede::set_name_servers(config_.name, {.servers = config_.dns, .search = config_.dns_search},
                                                config_.state_directory);
-  if (!set) log::warning("dns: {}", set.error().text);
+  if (!set) warn_("dns: " + set.error().text);
 }
 
 void HostSettings::revert(bool orderly) {
-  log_failure(revert_name_servers(config_.name, config_.state_directory));
+  warn_if_failed(revert_name_servers(config_.name, config_.state_directory));
   if (!config_.kill_switch) return;
-  if (orderly) return log_failure(remove_kill_switch(config_.name));
-  log::warning("the kill switch stays; `centipede detach -i {}` removes it", config_.name);
+  if (orderly) return warn_if_failed(remove_kill_switch(config_.name));
+  warn_("the kill switch stays; `centipede detach -i " + config_.name + "` removes it");
 }
 
 void HostSettings::start_failed() {
-  log_failure(revert_name_servers(config_.name, config_.state_directory));
-  if (config_.kill_switch && !was_protected_) log_failure(remove_kill_switch(config_.name));
+  warn_if_failed(revert_name_servers(config_.name, config_.state_directory));
+  if (config_.kill_switch && !was_protected_) warn_if_failed(remove_kill_switch(config_.name));
 }
 
 Result<std::vector<std::string>> clear_host_settings(const std::string& tunnel, const std::string& state_directory) {

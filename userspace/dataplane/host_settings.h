@@ -5,6 +5,7 @@
 // Threading: the control thread.
 #pragma once
 
+#include <functional>
 #include <set>
 #include <string>
 #include <vector>
@@ -17,7 +18,8 @@ namespace centipede {
 
 class HostSettings {
  public:
-  explicit HostSettings(const TunnelConfig& config);
+  // Borrows the configuration. `warn` takes lines for the log.
+  HostSettings(const TunnelConfig& config, std::function<void(std::string)> warn);
 
   // The kill switch, before anything else of the tunnel is there; what an earlier process left is replaced or taken
   // away. Fails where a kill switch is asked for and cannot be had.
@@ -26,7 +28,7 @@ class HostSettings {
   // old ones until there is none. When it fails, what was in force is.
   Result<void> widen(std::set<Prefix> networks);
   Result<void> change_networks(std::set<Prefix> networks);
-  // The name servers, once the interface is up. What fails is logged: the tunnel runs without.
+  // The name servers, once the interface is up. What fails is a warning: the tunnel runs without.
   void set_name_servers();
 
   // SO_MARK for what may pass the kill switch; 0: there is none.
@@ -38,7 +40,11 @@ class HostSettings {
   void start_failed();
 
  private:
+  void warn_of_gaps(const std::set<Prefix>& networks) const;
+  void warn_if_failed(const Result<void>& outcome) const;
+
   const TunnelConfig& config_;
+  std::function<void(std::string)> warn_;
   std::set<Prefix> networks_;
   bool was_protected_ = false;
 };

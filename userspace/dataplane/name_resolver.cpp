@@ -26,6 +26,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr size_t lookups_at_once = 8;
 constexpr size_t max_servers = 8;
+constexpr size_t hosts_file = 0;  // the channel that reads it
 constexpr int server_timeout_ms = 1500;
 constexpr int server_tries = 2;
 // For the other uplinks' answers, once there is one.
@@ -120,7 +121,10 @@ class Lookup {
   };
 
   void add_channel(std::unique_ptr<Channel> channel) {
-    if (channel) channels_.push_back(std::move(channel));
+    if (channel)
+      channels_.push_back(std::move(channel));
+    else
+      problem_ = "no memory or no file descriptors left";
   }
   void ask(Name& name, size_t channel);
   void take(const Request& request, int status, const ares_addrinfo* found);
@@ -143,14 +147,15 @@ Lookup::Lookup(NameResolver::Query query, const NameResolver::Setup& setup)
   const std::vector<IpAddress> here(servers.begin(), far.begin());
   const std::vector<IpAddress> elsewhere(far.begin(), far.end());
   add_channel(make_channel("f", {}, "", 0));
-  const size_t first_server_channel = channels_.size();
   if (!here.empty()) add_channel(make_channel("b", here, "", setup.mark));
   for (const std::string& uplink : query.uplinks) {
     if (!elsewhere.empty()) add_channel(make_channel("b", elsewhere, uplink, setup.mark));
   }
-  if (servers.empty()) {
+  if (!problem_.empty()) {
+    channels_.clear();
+  } else if (servers.empty()) {
     problem_ = "no name server outside of the tunnel is known: name one in " + setup.files.resolv_conf;
-  } else if (channels_.size() == first_server_channel) {
+  } else if (channels_.size() == hosts_file + 1) {
     problem_ = "no uplink can send yet";
   }
   for (control::HostEndpoint& host : query.hosts) {
@@ -158,7 +163,7 @@ Lookup::Lookup(NameResolver::Query query, const NameResolver::Setup& setup)
     name.answers.resize(channels_.size());
     for (size_t channel = 0; channel < channels_.size(); ++channel) {
       // The hosts file answers at once, and overrules name servers.
-      if (channel == first_server_channel && name.found()) break;
+      if (channel == hosts_file + 1 && name.found()) break;
       ask(name, channel);
     }
   }
@@ -182,7 +187,7 @@ void Lookup::ask(Name& name, size_t channel) {
 void Lookup::take(const Request& request, int status, const ares_addrinfo* found) {
   --pending_;
   if (status != ARES_SUCCESS || found == nullptr) {
-    request.name->problem = ares_strerror(status);
+    if (request.channel != hosts_file) request.name->problem = ares_strerror(status);
     return;
   }
   const bool first = !request.name->found();

@@ -4,7 +4,7 @@
 #include <poll.h>
 #include <spawn.h>
 #include <sys/mman.h>
-#include <sys/pidfd.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -72,7 +72,8 @@ Result<void> run_program(const std::vector<std::string>& command, std::string_vi
   if (!in || !out) return std::unexpected((in ? out : in).error());
   const auto pid = spawn(command, *in, *out);
   if (!pid) return std::unexpected(pid.error());
-  const FileDescriptor child(pidfd_open(*pid, 0));
+  // Debian 12 has pidfd_open() in a header that C++ cannot use.
+  const FileDescriptor child(static_cast<int>(syscall(SYS_pidfd_open, *pid, 0)));
   pollfd ended{child.get(), POLLIN, 0};
   int ready = 0;
   do {

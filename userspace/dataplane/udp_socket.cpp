@@ -277,8 +277,8 @@ Result<std::vector<UdpSocket>> UdpSocket::open_group(const UdpSocketOptions& opt
   const unsigned sockets = workers + 2;
   group.reserve(sockets);
   for (unsigned i = 0; i < sockets; ++i) {
-    // Control datagrams are looked at one by one: trains that the kernel has joined are taken apart for these sockets.
-    shared.gro = options.gro && i < workers;
+    // All of them have GRO or none: whether the kernel joins datagrams depends on one socket that it picks from the
+    // group by the flow's hash, whatever the program says.
     shared.filter_fd = i < workers ? options.filter_fd : -1;
     shared.busy_poll_us = i < workers ? options.busy_poll_us : 0;
     auto socket = open_either(shared, i == 0 ? workers : 0);

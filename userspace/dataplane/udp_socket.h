@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -66,6 +67,14 @@ struct ReceivedDatagram {
   uint16_t segment_size = 0;
   bool truncated = false;  // the buffer was too small
 };
+
+// Calls visit(Bytes) with each datagram of a train.
+template <class Visit>
+void for_each_datagram(const ReceivedDatagram& train, Visit visit) {
+  if (train.segment_size == 0) return;
+  for (size_t at = 0; at < train.bytes.size(); at += train.segment_size)
+    visit(train.bytes.subspan(at, std::min<size_t>(train.segment_size, train.bytes.size() - at)));
+}
 
 // The descriptions recvmmsg needs, made once. The buffers are the caller's: 64 KiB each for sockets with GRO.
 class UdpReceiveBatch {

@@ -195,15 +195,9 @@ class Worker::Loop {
     if (!received || received->empty()) return false;
     arrivals_.clear();
     for (const ReceivedDatagram& datagram : *received) {
-      if (datagram.segment_size == 0) continue;
-      // A coalesced train: equal segments, the last perhaps shorter.
-      for (size_t at = 0; at < datagram.bytes.size(); at += datagram.segment_size) {
-        const size_t size = std::min<size_t>(datagram.segment_size, datagram.bytes.size() - at);
-        arrivals_.push_back({.payload = datagram.bytes.subspan(at, size),
-                             .uplink = uplink,
-                             .local = datagram.local,
-                             .remote = datagram.remote});
-      }
+      for_each_datagram(datagram, [&](Bytes payload) {
+        arrivals_.push_back({.payload = payload, .uplink = uplink, .local = datagram.local, .remote = datagram.remote});
+      });
     }
     tally(worker_.counters_.received_udp, arrivals_.size());
     return process();

@@ -2,7 +2,8 @@
 """One-way UDP flows with numbered datagrams.
 
 flow.py receive ADDRESS PORT               prints "ready"; told to end, takes what comes until
-                                           half a second is silent; then {"received", "duplicates", "flows"}
+                                           half a second is silent; then {"received", "duplicates", "flows",
+                                           "gaps": the first ones, as [first missing, how many]}
 flow.py send ADDRESS PORT COUNT RATE [FLOWS] [SIZE]   COUNT datagrams at RATE a second, spread over FLOWS source ports
 """
 
@@ -43,7 +44,19 @@ def receive(address, port):
         duplicates += number in seen
         seen.add(number)
         flows.add(sender)
-    print(json.dumps({"received": len(seen), "duplicates": duplicates, "flows": len(flows)}), flush=True)
+    print(json.dumps({"received": len(seen), "duplicates": duplicates, "flows": len(flows), "gaps": gaps(seen)}),
+          flush=True)
+
+
+def gaps(seen, most=5):
+    """What is missing below the highest number; what is missing at the end nobody here knows of."""
+    found = []
+    expected = 0
+    for number in sorted(seen):
+        if number != expected:
+            found.append([expected, number - expected])
+        expected = number + 1
+    return found[:most]
 
 
 def send(address, port, count, rate, flows=1, size=100):

@@ -33,7 +33,8 @@ TEST_F(SettingsTest, a_client_reads_them_back) {
               json without = ok("GET", "/v1/config");
               without["peers"][0]["has_preshared_key"] = false;
               return without;
-            }().dump());
+            }()
+                .dump());
   EXPECT_EQ(shown->with_preshared_key, std::vector{test_key(1)});
   EXPECT_FALSE(shown_settings_from_json("{}"));
   EXPECT_FALSE(shown_settings_from_json(R"({"peers": [5], "uplinks": [], "exclude_uplinks": []})"));
@@ -186,12 +187,11 @@ TEST_F(SettingsTest, the_reading_socket_changes_nothing) {
 
 TEST_F(SettingsTest, what_only_shows_shows) {
   EXPECT_EQ(ok("GET", "/v1/interface")["uptime_s"], 86400.25);
-  EXPECT_EQ(ok("GET", "/v1/sessions")["sessions"][0],
-            json({{"peer", "office"},
-                  {"public_key", full_status().public_key.base64()},
-                  {"age_s", 42.5},
-                  {"last_handshake_s", 43.0},
-                  {"handshakes", 2}}));
+  EXPECT_EQ(ok("GET", "/v1/sessions")["sessions"][0], json({{"peer", "office"},
+                                                            {"public_key", full_status().public_key.base64()},
+                                                            {"age_s", 42.5},
+                                                            {"last_handshake_s", 43.0},
+                                                            {"handshakes", 2}}));
   EXPECT_EQ(ok("GET", "/v1/policies")["policies"][1]["name"], "backup");
   counters_.event_streams_cut = 3;
   const json statistics = ok("GET", "/v1/statistics");

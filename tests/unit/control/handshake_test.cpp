@@ -1,5 +1,6 @@
 // Who calls whom, when, and which session both sides end up with.
 #include "network.h"
+#include "rounds.h"
 
 namespace centipede::control::test {
 namespace {
@@ -444,7 +445,7 @@ TEST(Handshake, AResponseThatWasHeldBackReplacesNoSession) {
 class Simultaneous : public testing::TestWithParam<uint64_t> {};
 
 TEST_P(Simultaneous, InitiationsConvergeOnOneSession2500Times) {
-  for (uint64_t round = 0; round < 2500; ++round) {
+  for (uint64_t round = 0; round < centipede::test::rounds(2500); ++round) {
     const uint64_t seed = GetParam() * 2500 + round;
     Network network(seed);
     network.add_host();

@@ -13,6 +13,8 @@
 #include <thread>
 #include <vector>
 
+#include "rounds.h"
+
 namespace centipede::crypto {
 
 std::ostream& operator<<(std::ostream& out, WindowVerdict verdict) {
@@ -177,7 +179,7 @@ TEST(Window, AgreesWithAnExactModelOverAMillionRandomSteps) {
   std::set<uint64_t> seen;
   std::array<unsigned, 3> tally{};
   uint64_t around = 0;
-  for (int step = 0; step < 1'000'000; ++step) {
+  for (uint64_t step = 0; step < test::rounds(1'000'000); ++step) {
     if (random() % 16 == 0) around += random() % 300;
     if (random() % 50'000 == 0) around += random() % 100'000'000;
     const uint64_t spread = random() % 2500;

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "offload_packets.h"
+#include "rounds.h"
 
 namespace centipede::test {
 namespace {
@@ -428,7 +429,7 @@ TEST(Coalesce, AHundredThousandMutatedPacketsComeOutAsTheyWentIn) {
   constexpr size_t batch_size = 32;
   Coalescer coalescer(batch_size, everything);
   size_t joined = 0;
-  for (unsigned round = 0; round < 100'000 / batch_size; ++round) {
+  for (unsigned round = 0; round < test::rounds(100'000) / batch_size; ++round) {
     std::vector<std::unique_ptr<uint8_t[]>> memory;  // exact, so that a sanitizer sees one byte too many
     std::vector<std::string> before;
     for (size_t i = 0; i < batch_size; ++i) {

@@ -32,8 +32,9 @@ class KillSwitchTest : public testing::Test {
   void on_a_host(Body body) {
     test::in_private_network([&] {
       for (const char* command :
-           {"link set lo up", "link add up0 type dummy", "link add cp0 type dummy", "link set up0 up",
-            "link set cp0 up", "address add 192.0.2.1/24 dev up0", "address add 2001:db8::1/64 dev up0 nodad",
+           {"link set lo up", "link add up0 type veth peer name peer0", "link add cp0 type veth peer name peer1",
+            "link set peer0 up", "link set peer1 up", "link set up0 up", "link set cp0 up",
+            "address add 192.0.2.1/24 dev up0", "address add 2001:db8::1/64 dev up0 nodad",
             "route add default via 192.0.2.2 dev up0", "-6 route add default via 2001:db8::2 dev up0"}) {
         ASSERT_EQ(std::system((std::string("ip ") + command).c_str()), 0) << command;
       }

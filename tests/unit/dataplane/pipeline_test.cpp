@@ -12,6 +12,7 @@
 
 #include "dataplane/receive_pipeline.h"
 #include "dataplane/send_pipeline.h"
+#include "rounds.h"
 #include "wire/message.h"
 
 namespace centipede {
@@ -166,8 +167,8 @@ TEST_F(PipelineTest, a_gap_of_2_to_the_20_goes_on) {
 }
 
 TEST_F(PipelineTest, copies_racing_on_two_workers_are_delivered_exactly_once_over_1000000_packets) {
-  constexpr uint64_t packets = 1'000'000;
   constexpr size_t batch = 64;
+  constexpr uint64_t packets = test::rounds(1'000'000) / batch * batch;
   std::vector<WorkerCounters> tallies(2);
   std::atomic<uint64_t> turn[2] = {0, 0};
   const auto run = [&](unsigned worker) {
@@ -365,7 +366,7 @@ TEST_F(PipelineTest, what_is_no_message_or_of_no_session_never_gets_to_the_contr
 TEST_F(PipelineTest, random_datagrams_are_each_counted_once_and_never_delivered) {
   std::mt19937_64 random(7);
   uint64_t offered = 0;
-  for (int round = 0; round < 100'000; ++round) {
+  for (uint64_t round = 0; round < test::rounds(100'000); ++round) {
     std::vector<uint8_t> datagram(random() % 120);
     for (uint8_t& byte : datagram)
       byte = static_cast<uint8_t>(random());

@@ -10,6 +10,7 @@
 #include <random>
 
 #include "../cli/temporary_folder.h"
+#include "rounds.h"
 
 namespace centipede {
 namespace {
@@ -157,9 +158,9 @@ std::string mutated(const std::string& genuine, std::mt19937& random) {
 
 TEST_F(StateFileTest, a_hundred_thousand_mutated_texts_give_an_error_or_a_state) {
   std::mt19937 random(22);
-  int good = 0;
-  int changed = 0;
-  for (int i = 0; i < 100000; ++i) {
+  uint64_t good = 0;
+  uint64_t changed = 0;
+  for (uint64_t i = 0; i < test::rounds(100'000); ++i) {
     const std::string text = mutated(text_, random);
     const auto state = parse_state(text, own_);
     if (!state) {
@@ -173,9 +174,9 @@ TEST_F(StateFileTest, a_hundred_thousand_mutated_texts_give_an_error_or_a_state)
       ASSERT_LE(peer.accepted_ns, static_cast<uint64_t>(INT64_MAX)) << text;
     ASSERT_EQ(parse_state(format_state(*state, own_), own_).value(), *state) << text;
   }
-  EXPECT_GT(good, 100);
-  EXPECT_GT(changed, 10);
-  EXPECT_LT(good, 50000);
+  EXPECT_GT(good, test::rounds(100));
+  EXPECT_GT(changed, test::rounds(10));
+  EXPECT_LT(good, test::rounds(50'000));
 }
 
 TEST_F(StateFileTest, without_a_file_the_state_is_empty_and_nothing_is_said) {

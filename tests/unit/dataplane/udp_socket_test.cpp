@@ -214,7 +214,7 @@ TEST_P(UdpTest, FirstByteChoosesTheSocketOfTheGroup) {
   });
 }
 
-TEST_P(UdpTest, TrainOfControlDatagramsArrivesOneByOne) {
+TEST_P(UdpTest, TrainOfControlDatagramsIsTakenApart) {
   in_private_network([] {
     set_up("lo");
     const auto group = UdpSocket::open_group({}, 2);
@@ -226,11 +226,27 @@ TEST_P(UdpTest, TrainOfControlDatagramsArrivesOneByOne) {
     size_t datagrams = 0;
     while (datagrams < 3 && readable_within(group->back().fd(), answer_within_ms)) {
       const auto received = group->back().receive(inbox.batch);
-      for (const ReceivedDatagram& one : *received)
-        EXPECT_EQ(one.bytes.size(), 216U);
-      datagrams += received->size();
+      for (const ReceivedDatagram& joined : *received) {
+        for_each_datagram(joined, [&](ConstBytes datagram) {
+          EXPECT_EQ(datagram.size(), 216U);
+          ++datagrams;
+        });
+      }
     }
     EXPECT_EQ(datagrams, 3U);
+  });
+}
+
+// The kernel asks one socket of the group whether it wants trains: whichever the flow's hash picks, it does.
+TEST_P(UdpTest, EverySocketOfTheGroupTakesTrains) {
+  in_private_network([] {
+    set_up("lo");
+    const auto group = UdpSocket::open_group({.uplink = "lo"}, 3);
+    ASSERT_TRUE(group) << group.error().text;
+    EXPECT_TRUE(std::ranges::all_of(*group, &UdpSocket::gro));
+    const auto without = UdpSocket::open_group({.uplink = "lo", .gro = false}, 3);
+    ASSERT_TRUE(without) << without.error().text;
+    EXPECT_TRUE(std::ranges::none_of(*without, &UdpSocket::gro));
   });
 }
 

@@ -42,7 +42,7 @@ void ip(const std::string& command) {
 }
 
 void add_device(const std::string& name) {
-  ip("link add " + name + " type dummy");
+  ip("link add " + name + " type veth peer name _" + name);
   ip("link set " + name + " up");
 }
 
@@ -63,7 +63,7 @@ TEST_F(UplinksTest, devices_join_when_they_appear_leave_when_they_go_and_follow_
     EXPECT_EQ(uplinks.status()[0].pattern, "wl*");
     EXPECT_EQ(uplinks.problem("wlan0"), "");
     add_device("wlan1");
-    ip("link add wlan2 type dummy");  // is not up yet
+    ip("link add wlan2 type veth peer name _wlan2");  // is not up yet
     uplinks.refresh(netlink, now);
     EXPECT_THAT(names(uplinks), UnorderedElementsAre("wlan0", "wlan1"));
     ip("link set wlan2 up");

@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "crypto/keys.h"
+#include "rounds.h"
 #include "two_ends.h"
 #include "wire/message.h"
 
@@ -71,7 +72,7 @@ TEST_F(WorkerTest, a_plan_published_while_another_is_taken_over_is_not_missed) {
   const auto worker = start();
   ASSERT_NE(worker, nullptr);
   std::mt19937 random(5);
-  for (int round = 0; round < 1000; ++round) {
+  for (uint64_t round = 0; round < test::rounds(1000); ++round) {
     auto first = plan();
     auto second = plan();
     const std::weak_ptr<Plan> replaced = first;

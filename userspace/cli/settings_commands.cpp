@@ -1,0 +1,32 @@
+#include <ostream>
+
+#include "cli/config_text.h"
+#include "cli/running_commands.h"
+#include "cli/running_tunnel.h"
+
+namespace centipede::cli {
+
+int reload(Host& host, const std::string& interface) {
+  RunningTunnelClient tunnel(host, interface);
+  if (!tunnel.valid()) return tunnel.code();
+  const auto changes = tunnel.api().reload();
+  if (!changes) return tunnel.tell(changes.error());
+  if (changes->empty()) return say(host, interface + ": the file says what is in force already");
+  for (const auto& change : *changes)
+    host.out << change << '\n';
+  host.out << std::flush;
+  return done;
+}
+
+int export_config(Host& host, const std::string& interface) {
+  RunningTunnelClient tunnel(host, interface);
+  if (!tunnel.valid()) return tunnel.code();
+  const auto settings = tunnel.api().settings();
+  if (!settings) return tunnel.tell(settings.error());
+  const auto status = tunnel.status();
+  if (!status) return tunnel.code();
+  host.out << config_text(*status, *settings) << std::flush;
+  return host.out ? done : complain(host, failed, "writing to standard output failed");
+}
+
+}  // namespace centipede::cli
