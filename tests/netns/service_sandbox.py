@@ -13,6 +13,7 @@ from manager import Manager
 KEPT = 1 << 12 | 1 << 13 | 1 << 14  # CAP_NET_ADMIN, CAP_NET_RAW, CAP_IPC_LOCK
 KEPT_TO_SHARE = KEPT | 1 << 21 | 1 << 38 | 1 << 39  # CAP_SYS_ADMIN, CAP_PERFMON, CAP_BPF
 NONE = 0
+GROUP = 64321
 
 
 def capabilities(pid):
@@ -44,6 +45,8 @@ def main():
         laptop, office = bed.pair()
         office.attach("eth0", "wlan0")
         manager = Manager(laptop, folder, watchdog_us=200000)
+        laptop.host.run("sh", "-c", f"cp /etc/group {folder}/group && echo centipede:x:{GROUP}: >>{folder}/group && "
+                                    f"mount --bind {folder}/group /etc/group")
         ready = manager.start("eth0")
         check(laptop.ask("status").returncode == 0 and "STATUS=cp0 over eth0" in ready, f"ready: {ready.splitlines()}")
         for _ in range(3):
@@ -51,6 +54,9 @@ def main():
         check(True, "it lives")
         check_dropped(office, by_hand=True)
         check_dropped(laptop, by_hand=False)
+
+        shown = laptop.host.run("stat", "-c", "%a %g", "/run/centipede/cp0.read", "/run/centipede/cp0.sock").stdout
+        check(shown.split() == ["660", str(GROUP), "600", "0"], f"the group may read, root alone may change: {shown.split()}")
 
         laptop.wait_active(1)
         for _ in range(2):

@@ -25,7 +25,8 @@ struct Host {
   std::function<std::string()> missing_privilege;
   // Takes away what a killed daemon of this tunnel left on the host; returns what that was. Only when none runs.
   std::function<Result<std::vector<std::string>>(const std::string& tunnel)> clear_leftovers;
-  // Keeps keys out of core files and swap, as far as the system allows.
+  // Keeps keys out of core files and swap, and joins the group that may read the API, as far as the system allows.
+  // Before there are threads and before privileges are dropped.
   std::function<void()> protect_memory;
   std::string config_directory = "/etc/centipede";
   std::string runtime_directory{api::default_runtime_directory};

@@ -16,7 +16,6 @@ namespace {
 using centipede::Result;
 
 Result<std::unique_ptr<centipede::RunningTunnel>> start_daemon(centipede::TunnelConfig config) {
-  centipede::cli::join_group(centipede::api::reading_group);  // the daemon drops what that takes
   return centipede::Daemon::start(std::move(config));
 }
 
@@ -29,6 +28,11 @@ Result<std::vector<std::string>> clear_leftovers(const std::string& tunnel) {
   return centipede::clear_host_settings(tunnel, std::string(centipede::default_state_directory));
 }
 
+void prepare_process() {
+  centipede::cli::protect_process_memory();
+  centipede::cli::join_group(centipede::api::reading_group);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -39,7 +43,7 @@ int main(int argc, char** argv) {
                             .start_tunnel = start_daemon,
                             .missing_privilege = centipede::cli::missing_tunnel_privilege,
                             .clear_leftovers = clear_leftovers,
-                            .protect_memory = centipede::cli::protect_process_memory};
+                            .protect_memory = prepare_process};
   host.service_manager = centipede::cli::ServiceManager::from_environment();
   host.out_is_terminal = isatty(STDOUT_FILENO) == 1;
   const std::string_view no_color = environment("NO_COLOR");

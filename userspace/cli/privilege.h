@@ -13,7 +13,8 @@ namespace centipede::cli {
 // No core dumps, no ptrace by others, no swapping: each as far as the system allows, which is no error.
 void protect_process_memory();
 // Becomes a member of the group too, where there is one of that name, so that a file can be given to it when the
-// capabilities for that have gone. Without CAP_SETGID nothing happens.
+// capabilities for that have gone. Without CAP_SETGID nothing happens. All threads must have the same capabilities:
+// glibc ends a process whose threads do not all succeed.
 void join_group(const std::string& name);
 
 }  // namespace centipede::cli

@@ -47,6 +47,40 @@ TEST(Restart, WithTheClockAYearBackACallerIsBelievedIfItsDiskIsThere) {  // cloc
   }
 }
 
+// The listener is started anew, and its peer has not noticed.
+TEST(Restart, WhoHasNoEndpointOfItsPeerCallsWhereThatWasLast) {
+  for (const bool told : {true, false}) {
+    Network network;
+    connect_two(network, true, false);
+    network.run_for(seconds(2));
+    ASSERT_TRUE(network.agreed());
+    restart_both_sides_of(network, 1, 0, {}, Disk::kept);
+    if (told) network.controller(1).set_last_addresses(identity(0).public_key(), {at("10.1.0.1")}, network.time(1));
+    network.settle(1);
+    EXPECT_EQ(network.run_until([&] { return network.agreed(); }, milliseconds(500)), told);
+    if (!told) continue;
+    network.run_for(seconds(2));
+    const auto paths = network.controller(1).status(network.time(1)).front().paths;
+    ASSERT_EQ(paths.size(), 1U);
+    EXPECT_EQ(paths.front().state, PathState::active);
+    EXPECT_FALSE(paths.front().configured) << "an address of before is no endpoint";
+    EXPECT_TRUE(network.controller(1).peers().front().endpoints.empty());
+  }
+}
+
+TEST(Restart, WhereAPeerWasLastIsForgottenWhenNobodyIsThere) {
+  Network network;
+  connect_two(network, false, false);
+  network.set_uplink(0, 0, {"10.1.0.7"});
+  network.controller(1).set_last_addresses(identity(0).public_key(), {at("10.1.0.1")}, network.time(1));
+  network.controller(1).set_last_addresses(identity(3).public_key(), {at("10.1.0.1")}, network.time(1));
+  network.settle(1);
+  network.run_for(seconds(600));
+  network.record = true;
+  network.run_for(seconds(600));
+  EXPECT_TRUE(network.sent.empty());
+}
+
 TEST(Restart, ReservationsAreSeldomAndAlwaysAhead) {
   Network network;
   connect_two(network, true, false);
