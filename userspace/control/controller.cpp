@@ -229,6 +229,7 @@ std::optional<PeerId> Controller::Impl::find_peer(std::string_view name_or_key) 
 
 std::vector<UnresolvedPeer> Controller::Impl::unresolved() const {
   std::vector<UnresolvedPeer> peers;
+  peers.reserve(unresolved_.size());
   for (const PeerId id : unresolved_)
     peers.push_back({id, peers_[id]->settings().host_endpoints});
   return peers;
@@ -446,6 +447,7 @@ Timestamps Controller::Impl::timestamps() const {
 
 std::vector<PeerStatus> Controller::Impl::status(Now now) const {
   std::vector<PeerStatus> rows;
+  rows.reserve(order_.size());
   for (const PeerId id : order_)
     rows.push_back(peers_[id]->status(now.monotonic));
   return rows;

@@ -16,6 +16,7 @@ bool complete(const std::vector<control::PathProbe>& probes) {
 
 std::vector<PathPing> outcome(std::vector<control::PathProbe> probes) {
   std::vector<PathPing> rows;
+  rows.reserve(probes.size());
   for (control::PathProbe& probe : probes) {
     rows.push_back({.path = probe.path,
                     .uplink = std::move(probe.uplink),
