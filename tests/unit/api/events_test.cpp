@@ -215,7 +215,7 @@ TEST_F(StreamTest, more_than_there_is_room_for_are_refused_and_leave_requests_al
 
 TEST_F(StreamTest, a_reader_too_slow_is_cut_off_counted_and_misses_numbers) {
   ServerOptions options;
-  options.whole.stall_time = 100ms;
+  options.whole.stall_time = 1s;
   start(options);
   RawClient slow(path_);
   slow.send(follow);
