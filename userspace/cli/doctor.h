@@ -49,7 +49,7 @@ Result<std::vector<IpAddress>> resolve_host(const std::string& host);  // getadd
 [[nodiscard]] std::vector<Finding> examine_peers(const std::vector<control::PeerSettings>& peers,
                                                  const std::vector<std::string>& uplinks, const Resolve& resolve);
 // Whether nftables lets datagrams to the port in, on these uplinks (none: on any); the second one takes the rules as
-// `nft -j list ruleset` prints them.
+// `nft -ja list ruleset` prints them.
 [[nodiscard]] std::vector<Finding> examine_firewall(uint16_t port, const std::vector<std::string>& uplinks,
                                                     bool calls_all_peers);
 [[nodiscard]] std::vector<Finding> judge_firewall(const std::string& ruleset_json, uint16_t port,

@@ -1,5 +1,7 @@
 // What the keys of the configuration ask of this system.
 #include <linux/magic.h>
+#include <linux/netlink.h>
+#include <sys/socket.h>
 #include <sys/statvfs.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -8,6 +10,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "base/file_descriptor.h"
 #include "cli/doctor.h"
 
 namespace centipede::cli {
@@ -45,6 +48,13 @@ Finding name_servers(const TunnelConfig& config) {
           "apt install systemd-resolved (or openresolv), or write /etc/resolv.conf yourself"};
 }
 
+Finding kill_switch() {
+  const FileDescriptor netfilter(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER));
+  if (netfilter) return {Level::ok, "kill switch", "the kernel has netfilter", ""};
+  return {Level::fail, "kill switch", system_error("the kernel lets nobody set nftables").text,
+          "modprobe nf_tables, or leave kill_switch out"};
+}
+
 }  // namespace
 
 Finding examine_state_directory(const std::string& path) {
@@ -73,11 +83,7 @@ Finding examine_state_directory(const std::string& path) {
 std::vector<Finding> examine_settings(const TunnelConfig& config) {
   std::vector<Finding> findings{examine_state_directory(config.state_directory)};
   if (!config.dns.empty()) findings.push_back(name_servers(config));
-  if (config.kill_switch) {
-    findings.push_back(has_program("nft") ? Finding{Level::ok, "kill switch", "nft is there", ""}
-                                          : Finding{Level::fail, "kill switch", "the program nft is missing",
-                                                    "apt install nftables, or leave kill_switch out"});
-  }
+  if (config.kill_switch) findings.push_back(kill_switch());
   return findings;
 }
 
