@@ -105,7 +105,8 @@ class Root:
         manager.bind(str(path))
         process = subprocess.Popen(self.command("env", "NOTIFY_SOCKET=/run/notify", *words))
         self.host.bed.processes.append(process)
-        check_quietly(manager.recv(4096).startswith(b"READY=1"), "the service gets ready")
+        while not (text := manager.recv(4096)).startswith(b"READY=1"):
+            check_quietly(text.startswith(b"FDSTORE=1"), f"the service gets ready before it says {text}")
         return process
 
 

@@ -108,16 +108,16 @@ void Peer::expire(Instant now) {
   remove_sessions(sessions_.expire(now, paths_.largest_rtt()));
   call_.expire(context_, now);
   report(paths_.expire(context_, now, context_.settings.timing.wipe_after));
-  if (!wiped_ && now >= last_contact_ + context_.settings.timing.wipe_after) wipe();
+  if (!wiped_ && now >= last_contact_ + context_.settings.timing.wipe_after) wipe(now);
   if (had_session && sessions_.current() == nullptr) session_lost(now, false);
 }
 
-void Peer::wipe() {
+void Peer::wipe(Instant now) {
   wiped_ = true;
-  last_addresses_.reset();
   remove_sessions(sessions_.clear());
   call_.forget(context_);
   answers_.forget();
+  if (std::exchange(last_addresses_, nullptr)) report(refresh_paths(now));
   if (!has_endpoints()) {
     paths_.drop_learned();
     changed_ = true;

@@ -74,7 +74,7 @@ class Peer {
   // peer.cpp
   void run(Now now);
   void expire(Instant now);
-  void wipe();
+  void wipe(Instant now);
   void endpoints_changed(Instant now);
   [[nodiscard]] PathTable::Change refresh_paths(Instant now);
   [[nodiscard]] bool has_endpoints() const { return !settings_.endpoints.empty() || !settings_.host_endpoints.empty(); }
