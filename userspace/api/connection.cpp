@@ -49,7 +49,11 @@ RequestReader Connection::take_request(ApiClock::time_point now) {
 void Connection::output(std::string bytes, State state, ApiClock::time_point now) {
   output_.erase(0, written_);
   written_ = 0;
-  output_ += bytes;
+  if (output_.empty()) {
+    output_ = std::move(bytes);
+  } else {
+    output_ += bytes;
+  }
   if (state_ != state) since_ = begun_ = now;
   state_ = state;
   write(now);

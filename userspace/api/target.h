@@ -17,7 +17,7 @@ struct Target {
 };
 
 // EINVAL: no path, bad percent-encoding, a parameter twice.
-[[nodiscard]] Result<Target> parse_target(std::string_view target);
+[[nodiscard]] Result<Target> parse_target(std::string_view text);
 
 // The segments that stand at {..} in the pattern "/v1/peers/{peer}"; nothing when it is another path.
 [[nodiscard]] std::optional<std::vector<std::string>> match(std::string_view pattern, const Target& target);
