@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <utility>
 
 #include "dataplane/capabilities.h"
 
@@ -41,6 +42,7 @@ void StopSignals::watch(RunningTunnel* tunnel, std::function<void()> hangup) {
   const std::scoped_lock lock(mutex_);
   tunnel_ = tunnel;
   hangup_ = std::move(hangup);
+  if (hangup_ && std::exchange(hangup_waits_, false)) hangup_();
   if (requested_) end_tunnel();
 }
 
@@ -67,6 +69,7 @@ void StopSignals::serve() {
     if (read(signals_.get(), &arrived, sizeof arrived) != sizeof arrived) continue;
     const std::scoped_lock lock(mutex_);
     if (arrived.ssi_signo == SIGHUP) {
+      hangup_waits_ = !hangup_;
       if (hangup_) hangup_();
       continue;
     }

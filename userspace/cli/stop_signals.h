@@ -39,6 +39,7 @@ class StopSignals {
   std::mutex mutex_;
   RunningTunnel* tunnel_ = nullptr;
   std::function<void()> hangup_;
+  bool hangup_waits_ = false;  // SIGHUP came before there was anybody to tell
   bool requested_ = false;
   bool handing_over_ = false;
   std::thread thread_;

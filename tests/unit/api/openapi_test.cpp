@@ -122,6 +122,7 @@ TEST_F(OpenApiTest, every_operation_answers_as_described) {
   get(peer, "/v1/peers/office");
   get("/v1/peers/{peer}/paths", "/v1/peers/office/paths");
   const json config = ok("GET", "/v1/config");
+  tunnel_.sessions = 1;
   get("/v1/keylog");
   expect_as_described("PUT", "/v1/config", "/v1/config", config, 200);
   expect_as_described("POST", "/v1/reload", "/v1/reload", nullptr, 200);

@@ -131,7 +131,7 @@ TEST_F(RunningCommandsTest, paths_go_up_and_down_and_have_priorities) {
   done_with({"path", "up", public_text(2), "wwan0"});
   EXPECT_EQ(peer("office").paths, (std::vector<control::PathSettings>{{"wwan0", true, 7}}));
   done_with({"path", "set", "office", "wwan0", "--priority", "none"});
-  EXPECT_TRUE(peer("office").paths.empty()) << "nothing is said of it any more";
+  EXPECT_TRUE(peer("office").paths.empty()) << "what says nothing is not kept";
   EXPECT_THAT(refused({"path", "set", "office", "wwan0", "--priority", "-1"}, 2), HasSubstr("priority"));
   EXPECT_THAT(refused({"path", "set", "office", "wwan0", "--priority", "4294967296"}, 2), HasSubstr("priority"));
   EXPECT_THAT(refused({"path", "set", "office", "wwan0"}, 2), HasSubstr("--priority"));
