@@ -180,9 +180,10 @@ def scenario(package, roots):
     wait_for("a ping", lambda: roots[0].run(*ping.split(), check=False).returncode == 0)
     check(True, f"{ping}: answered {time.monotonic() - start:.0f} s after the first command")
     verify_unit(roots[0])
-    for root, service in zip(roots, services):
+    for root in roots:
         status = root.shell("centipede status")
         check_quietly("active" in status, f"{root.host.name}: {status}")
+    for root, service in zip(roots, services):
         purge(root, before[root])
         check(service.wait(15) == 0, f"{root.host.name}: that stopped the tunnel first")
 
