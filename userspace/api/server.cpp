@@ -66,7 +66,7 @@ class Server::Impl {
  private:
   Impl(TunnelControl& tunnel, Reload reload, FileDescriptor stop)
       : tunnel_(tunnel), router_({tunnel, std::move(reload), counters_}), stop_(std::move(stop)) {}
-  void tell_of_events();
+  void tell_of_events(uint64_t newest);  // than which newer ones are told of
 
   TunnelControl& tunnel_;
   ApiCounters counters_;
@@ -94,7 +94,7 @@ Result<std::unique_ptr<Server::Impl>> Server::Impl::start(TunnelControl& tunnel,
   auto second = Connections::start(impl->router_, events, impl->counters_, std::move(*reading), false, options.reading);
   if (!second) return std::unexpected(second.error());
   impl->reading_ = std::move(*second);
-  impl->events_thread_ = std::thread([server = impl.get()] { server->tell_of_events(); });
+  impl->events_thread_ = std::thread([server = impl.get(), newest = events.newest()] { server->tell_of_events(newest); });
   return impl;
 }
 
@@ -105,9 +105,8 @@ Server::Impl::~Impl() {
   events_thread_.join();
 }
 
-void Server::Impl::tell_of_events() {
+void Server::Impl::tell_of_events(uint64_t newest) {
   const EventLog& events = tunnel_.events();
-  uint64_t newest = events.newest();
   pollfd stopped{stop_.get(), POLLIN, 0};
   while (poll(&stopped, 1, 0) <= 0) {
     const bool came = events.wait_after(newest, std::chrono::seconds(60));
