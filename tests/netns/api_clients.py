@@ -28,6 +28,7 @@ def main():
         said = laptop.host.call("api_client", "/run/centipede/cp0.sock", "office", key)
         check(all(status == 200 for status in said["read"].values()) and said["read"] == said["read_only"],
               f"{len(said['read'])} resources are shown on both sockets: {said['read']}")
+        check(said["keylog"] == [403, 403], f"and keys on neither: {said['keylog']}")
         check(said["put_over_reading"] == 403, "the reading socket changes nothing")
         check(said["other_user"] == ["refused", "refused"], f"another user: {said['other_user']}")
         check(said["put_back"] and said["unchanged"], "the settings go out and in, and are the same at the end")

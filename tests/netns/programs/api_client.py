@@ -39,6 +39,7 @@ def read_all(path):
     """Status of every resource that needs no name."""
     description = json.loads(ask(path, "GET", "/v1/openapi.json")[1])
     targets = [target for target, methods in description["paths"].items() if "get" in methods and "{" not in target]
+    targets.remove("/v1/keylog")  # of tunnels that were started to show it
     targets[targets.index("/v1/events")] = "/v1/events?follow=0"
     return {target: ask(path, "GET", target)[0] for target in targets}
 
@@ -108,7 +109,8 @@ def as_another_user(path):
 def main():
     path, peer, key = sys.argv[1:]
     reading = path.replace(".sock", ".read")
-    result = {"read": read_all(path), "read_only": read_all(reading)}
+    result = {"read": read_all(path), "read_only": read_all(reading),
+              "keylog": [ask(one, "GET", "/v1/keylog")[0] for one in (path, reading)]}
     config = json.loads(ask(path, "GET", "/v1/config")[1])
     change(path, "PUT", "/v1/config", config)
     result["put_back"] = json.loads(ask(path, "GET", "/v1/config")[1]) == config
