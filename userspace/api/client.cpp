@@ -136,9 +136,10 @@ Result<PathPing> ping_from_json(const nlohmann::json& row) {
       ping.remote = *remote;
       return ping;
     }
-  } catch (const nlohmann::json::exception&) {
+  } catch (const nlohmann::json::exception& error) {
+    return fail(std::string("the daemon's answer to ping is not as this program knows it: ") + error.what(), EPROTO);
   }
-  return fail("the daemon's answer to ping is not as this program knows it", EPROTO);
+  return fail("the daemon's answer to ping names no addresses", EPROTO);
 }
 
 }  // namespace
@@ -160,7 +161,8 @@ std::string percent_encoded(std::string_view segment) {
 }
 
 bool Client::reachable() const {
-  return connect_unix(path_).has_value();
+  const auto connected = connect_unix(path_);
+  return connected || !not_running(connected.error());
 }
 
 Result<std::string> Client::request(const std::string& method, const std::string& target, const std::string& body) {
@@ -196,8 +198,8 @@ Result<ShownSettings> Client::settings() {
   return shown_settings_from_json(*answer);
 }
 
-Result<void> Client::attach_uplink(std::string_view name) {
-  return without_value(request("POST", "/v1/uplinks", text_of({{"name", name}})));
+Result<void> Client::attach_uplink(const UplinkSettings& uplink) {
+  return without_value(request("POST", "/v1/uplinks", text_of(uplink_settings_json(uplink))));
 }
 
 Result<void> Client::detach_uplink(std::string_view name) {

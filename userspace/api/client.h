@@ -27,7 +27,7 @@ class Client {
  public:
   explicit Client(std::string socket_path) : path_(std::move(socket_path)) {}
 
-  // True when a daemon answers the connection.
+  // True when a daemon is there, whether or not it is for us to ask.
   [[nodiscard]] bool reachable() const;
 
   // Any request of api/server.h; the body is JSON or empty. The answer's body, without the line's end.
@@ -37,7 +37,7 @@ class Client {
   Result<std::string> status_text();  // the JSON as it came, without the line's end
   // What may change while it runs, without preshared keys.
   Result<ShownSettings> settings();
-  Result<void> attach_uplink(std::string_view name);
+  Result<void> attach_uplink(const UplinkSettings& uplink);
   Result<void> detach_uplink(std::string_view name);
   // What changed, a line each.
   Result<std::vector<std::string>> reload();

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "dataplane/log.h"
+
 namespace centipede::api {
 namespace {
 
@@ -70,7 +72,7 @@ void HttpExchange::fill(const httplib::Request& request, httplib::Response& resp
   response.set_header("Cache-Control", "no-store");
   if (!answer.allow.empty()) response.set_header("Allow", answer.allow);
   follow_after_ = answer.follow_after;
-  if (!follow_after_) return response.set_content(std::move(answer.body), answer.content_type.c_str());
+  if (!follow_after_) return response.set_content(answer.body, answer.content_type.c_str());
   response.set_content_provider(answer.content_type, [](size_t, httplib::DataSink& sink) {
     sink.done();  // the head alone
     return true;
@@ -86,7 +88,8 @@ HttpAnswer HttpExchange::answer(std::string_view head, std::string_view body, bo
   try {
     // A list of ranges could ask for the same bytes a thousand times.
     process_request(stream, true, closed, [](httplib::Request& request) { request.ranges.clear(); });
-  } catch (const std::exception&) {
+  } catch (const std::exception& error) {
+    log::error("API: {}", error.what());
     return {refusal(500, "the request failed inside the daemon: see its log"), std::nullopt};
   }
   HttpAnswer answer{stream.take_written(), follow_after_};

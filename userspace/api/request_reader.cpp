@@ -1,7 +1,5 @@
 #include "api/request_reader.h"
 
-#include <strings.h>
-
 #include <algorithm>
 #include <charconv>
 #include <utility>
@@ -13,7 +11,8 @@ constexpr std::string_view line_end = "\r\n";
 constexpr std::string_view head_end = "\r\n\r\n";
 
 bool same_word(std::string_view a, std::string_view b) {
-  return a.size() == b.size() && strncasecmp(a.data(), b.data(), a.size()) == 0;
+  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
+  return std::ranges::equal(a, b, {}, lower, lower);
 }
 
 std::string_view trimmed(std::string_view text) {

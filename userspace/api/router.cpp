@@ -5,6 +5,7 @@
 #include "api/json_text.h"
 #include "api/resources.h"
 #include "api/target.h"
+#include "dataplane/log.h"
 
 namespace centipede::api {
 namespace {
@@ -78,6 +79,7 @@ ApiAnswer Router::refusal(int status, std::string_view why) {
 
 std::vector<Route> Router::routes() {
   std::vector<Route> routes;
+  routes.reserve(rows.size());
   for (const Row& row : rows)
     routes.push_back(row.route);
   return routes;
@@ -96,7 +98,8 @@ ApiAnswer Router::answer(const ApiRequest& request) const {
     }
     try {
       return call(row, {context_, request, std::move(*names), target->query});
-    } catch (const std::exception&) {
+    } catch (const std::exception& error) {
+      log::error("API: {} {}: {}", row.route.method, row.route.path, error.what());
       return refusal(500, "the request failed inside the daemon: see its log");
     }
   }

@@ -21,8 +21,10 @@ bool still_at(const FileDescriptor& file, const std::string& path) {
 }  // namespace
 
 Result<void> make_runtime_directory(const std::string& directory) {
-  if (mkdir(directory.c_str(), 0755) == 0 || errno == EEXIST) return {};
-  return fail_system("making the folder " + directory);
+  if (mkdir(directory.c_str(), 0755) != 0)
+    return errno == EEXIST ? Result<void>{} : fail_system("making the folder " + directory);
+  if (chmod(directory.c_str(), 0755) == 0) return {};  // whatever the umask: others may ask the reading sockets
+  return fail_system("opening the folder " + directory + " to others");
 }
 
 Result<std::optional<TunnelLock>> TunnelLock::try_acquire(const std::string& directory, const std::string& tunnel) {

@@ -87,7 +87,9 @@ Result<ApiAnswer> patch_uplink(const Call& call) {
     if (const auto own = named(settings, after.name); own != settings.uplinks.end()) {
       *own = after;
     } else {
-      settings.uplinks.push_back(after);  // what applied through a pattern applies to this device by name now
+      // What applied through a pattern applies to this device by name now, in the pattern's place.
+      const auto* pattern = entry_for(settings.uplinks, settings.excluded_uplinks, after.name);
+      settings.uplinks.insert(settings.uplinks.begin() + (pattern - settings.uplinks.data()), after);
     }
     return {};
   });

@@ -25,6 +25,7 @@ constexpr auto start_patience = std::chrono::seconds(15);
 
 std::vector<std::string> names_of(const std::vector<UplinkSettings>& uplinks) {
   std::vector<std::string> names;
+  names.reserve(uplinks.size());
   for (const auto& uplink : uplinks)
     names.push_back(uplink.name);
   return names;
@@ -46,35 +47,45 @@ Result<TunnelConfig> load(const StartedFrom& from) {
 }
 
 // Gives a running tunnel the uplinks that it does not have yet.
-int add_live(Host& host, const TunnelNames& names, std::vector<std::string> uplinks, bool allow_keylog) {
-  if (uplinks.empty()) {
-    auto loaded = load_config(names.config_path);
-    if (loaded) uplinks = names_of(loaded->tunnel.live.uplinks);
+int add_live(Host& host, const StartedFrom& from, bool allow_keylog) {
+  std::vector<std::string> warnings;
+  std::vector<UplinkSettings> uplinks;
+  if (const auto loaded = load_as_started(from, warnings)) {
+    uplinks = loaded->live.uplinks;
+  } else if (from.uplinks.empty() || loaded.error().code != ENOENT) {
+    return complain(host, wrong_usage, loaded.error().text);
+  } else {  // its file has gone
+    for (const auto& name : from.uplinks)
+      uplinks.push_back({.name = name});
   }
-  api::Client client(api::socket_path(host.runtime_directory, names.interface));
+  const std::string& interface = from.interface;
+  api::Client client(api::socket_path(host.runtime_directory, interface));
   const auto status = client.status();
-  if (!status) return complain(host, failed, names.interface + ": " + status.error().text);
+  if (!status) return complain(host, failed, interface + ": " + status.error().text);
+  const auto shown = client.settings();
+  if (!shown) return complain(host, failed, interface + ": " + shown.error().text);
   if (allow_keylog && !status->keylog_allowed) {
     return complain(host, failed,
-                    names.interface +
-                        " runs already without --allow-keylog, which counts at the start alone: stop it " +
-                        "with `centipede detach -i " + names.interface + "` first");
+                    interface + " runs already without --allow-keylog, which counts at the start alone: stop it " +
+                        "with `centipede detach -i " + interface + "` first");
   }
   std::vector<std::string> added;
   int code = done;
-  for (const auto& name : uplinks) {
-    if (std::ranges::find(status->uplinks, name, &UplinkStatus::name) != status->uplinks.end()) continue;
-    const auto attached = client.attach_uplink(name);
+  for (const auto& uplink : uplinks) {
+    const auto& wanted = shown->settings.uplinks;
+    if (std::ranges::find(wanted, uplink.name, &UplinkSettings::name) != wanted.end()) continue;
+    if (std::ranges::find(status->uplinks, uplink.name, &UplinkStatus::name) != status->uplinks.end()) continue;
+    const auto attached = client.attach_uplink(uplink);
     if (attached) {
-      added.push_back(name);
+      added.push_back(uplink.name);
     } else {
-      code = complain(host, failed, names.interface + ": " + attached.error().text);
+      code = complain(host, failed, interface + ": " + attached.error().text);
     }
   }
   if (!added.empty()) {
-    host.out << names.interface << " runs already: added " << joined(added) << '\n' << std::flush;
+    host.out << interface << " runs already: added " << joined(added) << '\n' << std::flush;
   } else if (code == done) {
-    host.out << names.interface << " runs already, with these uplinks: nothing to do\n" << std::flush;
+    host.out << interface << " runs already, with these uplinks: nothing to do\n" << std::flush;
   }
   return code;
 }
@@ -97,7 +108,11 @@ int run_tunnel(Host& host, const StartedFrom& from, TunnelConfig config) {
   config.tun_queues = host.service_manager.take_kept_queues();
   auto fixed = fixed_part(config);
   auto tunnel = host.start_tunnel(std::move(config));
-  if (!tunnel) return complain(host, failed, "starting " + name + ": " + tunnel.error().text);
+  if (!tunnel) {
+    // An interface that was kept and does not fit stands in the way of the next start, too.
+    host.service_manager.forget_queues();
+    return complain(host, failed, "starting " + name + ": " + tunnel.error().text);
+  }
   Reloader reloader(**tunnel, from, std::move(fixed));
   // Ends before the tunnel: it waits for the API's calls in progress.
   auto server = api::Server::start(**tunnel, api::socket_path(host.runtime_directory, name),
@@ -156,14 +171,20 @@ int attach(Host& host, const AttachOptions& options) {
   start_log(options.verbose);
   host.protect_memory();
   keep_no_large_blocks();
+  const StartedFrom from{names.interface, names.config_path, uplinks};
   const api::Client client(api::socket_path(host.runtime_directory, names.interface));
   const auto deadline = Clock::now() + start_patience;
   while (true) {
-    if (client.reachable()) return add_live(host, names, uplinks, options.allow_keylog);
+    if (client.reachable()) {
+      if (!host.service_manager.present()) return add_live(host, from, options.allow_keylog);
+      // It would take our end for a failure, and start us again and again.
+      return complain(host, wrong_usage,
+                      names.interface + " runs already, outside of the service: `centipede detach -i " +
+                          names.interface + "` stops it");
+    }
     auto lock = api::TunnelLock::try_acquire(host.runtime_directory, names.interface);
     if (!lock) return complain(host, failed, lock.error().text);
     if (*lock) {
-      const StartedFrom from{names.interface, names.config_path, uplinks};
       auto config = load(from);
       if (!config) return complain(host, wrong_usage, config.error().text);
       config->allow_keylog = options.allow_keylog;

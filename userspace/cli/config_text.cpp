@@ -13,6 +13,7 @@ namespace {
 template <class T>
 std::vector<std::string> texts_of(const std::vector<T>& values) {
   std::vector<std::string> texts;
+  texts.reserve(values.size());
   for (const T& value : values)
     texts.push_back(value.text());
   return texts;
@@ -84,6 +85,7 @@ std::string config_text(const TunnelStatus& status, const api::ShownSettings& sh
   if (!status.addresses.empty()) out += "address = " + toml_list(texts_of(status.addresses)) + "\n";
   out += fmt::format("listen_port = {}\n", status.listen_port);
   std::vector<std::string> names;
+  names.reserve(settings.uplinks.size());
   for (const auto& uplink : settings.uplinks)
     names.push_back(uplink.name);
   if (!names.empty()) out += "uplinks = " + toml_list(names) + "\n";

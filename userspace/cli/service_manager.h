@@ -23,6 +23,7 @@ class ServiceManager {
   // Takes the variables out of the environment: what we execute does not speak for us.
   static ServiceManager from_environment();
 
+  [[nodiscard]] bool present() const { return !socket_.empty(); }
   void ready(std::string_view status) const;
   void stopping() const;
   void alive() const;

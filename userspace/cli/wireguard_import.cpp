@@ -309,6 +309,7 @@ std::string Import::peer_text(const ImportedPeer& peer, size_t number) const {
   out += "public_key = \"FILL IN what `centipede pubkey` prints on the other side\"\n";
   if (!peer.preshared_key.empty()) out += "preshared_key = " + toml_text(peer.preshared_key) + "\n";
   std::vector<std::string> networks;
+  networks.reserve(peer.allowed_ips.size());
   for (const Prefix& network : peer.allowed_ips)
     networks.push_back(network.text());
   if (!networks.empty()) out += "allowed_ips = " + toml_list(networks) + "\n";

@@ -16,16 +16,17 @@ bool reachable_in_principle(const IpAddress& local, const IpAddress& remote) {
   return local.family() == remote.family() && local.is_link_local() == remote.is_link_local();
 }
 
-// First addresses of all uplinks before second ones, so that the limit on paths leaves no uplink out.
+// First addresses of all uplinks before second ones, and each endpoint from all uplinks before the next one, so that
+// the limit on paths leaves no uplink out, however many addresses a name turns out to have.
 std::vector<Route> candidates(const std::map<UplinkId, Uplink>& uplinks, const std::vector<Endpoint>& endpoints) {
   std::vector<Route> routes;
-  bool more = true;
-  for (size_t index = 0; more; ++index) {
-    more = false;
-    for (const auto& [id, uplink] : uplinks) {
-      if (!uplink.usable || index >= uplink.addresses.size()) continue;
-      more = true;
-      for (const Endpoint& endpoint : endpoints) {
+  size_t most = 0;
+  for (const auto& [id, uplink] : uplinks)
+    most = std::max(most, uplink.usable ? uplink.addresses.size() : 0);
+  for (size_t index = 0; index < most; ++index) {
+    for (const Endpoint& endpoint : endpoints) {
+      for (const auto& [id, uplink] : uplinks) {
+        if (!uplink.usable || index >= uplink.addresses.size()) continue;
         if (!reachable_in_principle(uplink.addresses[index], endpoint.address)) continue;
         if (routes.size() == max_paths) return routes;
         routes.push_back({id, uplink.addresses[index], endpoint});

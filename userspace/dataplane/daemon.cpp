@@ -67,6 +67,9 @@ constexpr Duration keylog_interval = seconds(60);
 // How long an interface that outlived its process is not read from, at most.
 constexpr Duration takeover_patience = seconds(2);
 
+// How long the kill switch may be away when others remove it.
+constexpr Duration host_interval = seconds(5);
+
 // How soon after a peer has lost its last path its names are looked up.
 constexpr Duration names_interval = milliseconds(250);
 
@@ -135,6 +138,7 @@ class Daemon::Impl {
   }
   [[nodiscard]] std::vector<int> tun_queues() const {
     std::vector<int> queues;
+    queues.reserve(tun_->queue_count());
     for (size_t index = 0; index < tun_->queue_count(); ++index)
       queues.push_back(tun_->queue(index).fd());
     return queues;
@@ -268,6 +272,7 @@ class Daemon::Impl {
   bool interface_check_due_ = false;
   std::optional<Instant> keylog_told_;
   Instant counters_due_{};
+  Instant host_due_{};
   std::vector<std::unique_ptr<Worker>> workers_;
   Instant workers_due_{};  // when there are none yet
 };
@@ -481,7 +486,7 @@ Result<void> Daemon::Impl::run() {
   carry_out_actions();
   Result<void> outcome;
   while (!stopping_.load(std::memory_order_acquire)) {
-    const Instant deadline = std::min({controller_->next_deadline(), uplinks_->next_retry(), pings_.next(),
+    const Instant deadline = std::min({controller_->next_deadline(), uplinks_->next_retry(), host_due_, pings_.next(),
                                        timestamps_stale_ ? timestamps_due_ : never,
                                        std::max(names_->next(), names_due_), workers_.empty() ? workers_due_ : never});
     const Instant before = read_clocks().monotonic;
@@ -497,6 +502,10 @@ Result<void> Daemon::Impl::run() {
     if (now.monotonic >= uplinks_->next_retry()) {
       uplinks_->refresh(*netlink_, now.monotonic);
       uplinks_changed(now);
+    }
+    if (now.monotonic >= host_due_) {
+      host_.keep_watch();
+      host_due_ = config_.kill_switch ? now.monotonic + host_interval : never;
     }
     if (now.monotonic >= counters_due_) {
       sessions_->collect_counters(controller_->forwarding().peers);

@@ -47,10 +47,9 @@ uint32_t HostSettings::mark() const {
 
 Result<void> HostSettings::protect(std::set<Prefix> networks) {
   revert_names();
-  was_protected_ = kill_switch_is_set(config_.name);
   if (config_.kill_switch && networks.empty()) return set_kill_switch(config_.name, {});  // what was left is replaced
   if (config_.kill_switch) return change_networks(std::move(networks));
-  if (was_protected_) {
+  if (kill_switch_is_set(config_.name)) {
     warn_("the kill switch that an earlier run left is removed: the configuration asks for none");
     warn_if_failed(remove_kill_switch(config_.name));
   }
@@ -83,12 +82,23 @@ void HostSettings::revert(bool orderly) {
   revert_names();
   if (!config_.kill_switch) return;
   if (orderly) return warn_if_failed(remove_kill_switch(config_.name));
+  tell_that_it_stays();
+}
+
+void HostSettings::keep_watch() {
+  if (!config_.kill_switch || kill_switch_is_set(config_.name)) return;
+  const auto set = set_kill_switch(config_.name, {networks_.begin(), networks_.end()});
+  warn_("the kill switch had been taken away, by a reload of nftables perhaps; " +
+        (set ? std::string("it is back") : set.error().text));
+}
+
+void HostSettings::tell_that_it_stays() const {
   warn_("the kill switch stays; `centipede detach -i " + config_.name + "` removes it");
 }
 
 void HostSettings::start_failed() {
   revert_names();
-  if (config_.kill_switch && !was_protected_) warn_if_failed(remove_kill_switch(config_.name));
+  if (kill_switch_is_set(config_.name)) tell_that_it_stays();
 }
 
 Result<std::vector<std::string>> clear_host_settings(const std::string& tunnel, const std::string& state_directory) {

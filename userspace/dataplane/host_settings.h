@@ -36,18 +36,20 @@ class HostSettings {
 
   // The end. Not an orderly one: the kill switch stays.
   void revert(bool orderly);
-  // start() has failed: a kill switch that was there before it stays.
+  // start() has failed. The kill switch stays: a service tries again, and nothing may leave in between.
   void start_failed();
+  // Now and then while it runs: sets the kill switch again when others have removed it.
+  void keep_watch();
 
  private:
   void warn_of_gaps(const std::set<Prefix>& networks) const;
   void revert_names() const;
+  void tell_that_it_stays() const;
   void warn_if_failed(const Result<void>& outcome) const;
 
   const TunnelConfig& config_;
   std::function<void(std::string)> warn_;
   std::set<Prefix> networks_;
-  bool was_protected_ = false;
 };
 
 // The networks of all peers.

@@ -87,7 +87,7 @@ Result<void> set_kill_switch(std::string_view tunnel, const std::vector<Prefix>&
 }
 
 bool kill_switch_is_set(std::string_view tunnel) {
-  return plain(tunnel) && run("list table " + table_of(tunnel), "looking for the kill switch").has_value();
+  return plain(tunnel) && run("list chain " + table_of(tunnel) + " output", "looking for the kill switch").has_value();
 }
 
 Result<void> remove_kill_switch(std::string_view tunnel) {

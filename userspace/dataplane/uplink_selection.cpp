@@ -14,7 +14,7 @@ constexpr std::string_view name_rule =
     "use 1 to 15 visible characters without '/', ':' and '%', as `ip link` shows them; * and ? make it a pattern";
 
 // A name that came from anywhere, as it may stand in a message.
-std::string quoted(std::string_view name) {
+std::string in_quotation_marks(std::string_view name) {
   std::string text = "\"";
   for (const char c : name.substr(0, 32))
     text += c >= ' ' && c < '\x7f' ? c : '?';
@@ -23,9 +23,10 @@ std::string quoted(std::string_view name) {
 
 Result<void> check_name(std::string_view name, std::set<std::string_view>& seen) {
   if (!valid_device_name(name)) {
-    return fail(quoted(name) + " is no name of a device; " + std::string(name_rule), EINVAL);
+    return fail(in_quotation_marks(name) + " is no name of a device; " + std::string(name_rule), EINVAL);
   }
-  if (!seen.insert(name).second) return fail("uplink " + quoted(name) + " is given twice; keep one of them", EINVAL);
+  if (!seen.insert(name).second)
+    return fail("uplink " + in_quotation_marks(name) + " is given twice; keep one of them", EINVAL);
   return {};
 }
 
@@ -75,7 +76,8 @@ Result<void> check_uplinks(const TunnelSettings& settings, std::string_view tunn
   for (const UplinkSettings& uplink : settings.uplinks) {
     if (auto good = check_name(uplink.name, seen); !good) return good;
     if (uplink.name == tunnel) {
-      return fail(quoted(uplink.name) + " is the tunnel itself; name the devices that it shall use", EINVAL);
+      return fail(in_quotation_marks(uplink.name) + " is the tunnel itself; name the devices that it shall use",
+                  EINVAL);
     }
     if (!is_pattern(uplink.name)) ++exact;
   }
@@ -91,7 +93,7 @@ Result<void> check_uplinks(const TunnelSettings& settings, std::string_view tunn
 
 Result<void> add_uplink(TunnelSettings& settings, const UplinkSettings& uplink) {
   if (std::ranges::find(settings.uplinks, uplink.name, &UplinkSettings::name) != settings.uplinks.end()) {
-    return fail("uplink " + quoted(uplink.name) + " is attached already", EEXIST);
+    return fail("uplink " + in_quotation_marks(uplink.name) + " is attached already", EEXIST);
   }
   std::erase(settings.excluded_uplinks, uplink.name);
   settings.uplinks.push_back(uplink);
@@ -101,7 +103,7 @@ Result<void> add_uplink(TunnelSettings& settings, const UplinkSettings& uplink) 
 Result<void> remove_uplink(TunnelSettings& settings, std::string_view name, bool attached) {
   const bool listed = std::erase_if(settings.uplinks, [&](const auto& entry) { return entry.name == name; }) != 0;
   if (!listed && !attached) {
-    return fail("uplink " + quoted(name) + " is not attached; `centipede status` shows which are", ENOENT);
+    return fail("uplink " + in_quotation_marks(name) + " is not attached; `centipede status` shows which are", ENOENT);
   }
   if (!is_pattern(name) && entry_for(settings.uplinks, settings.excluded_uplinks, name) != nullptr) {
     settings.excluded_uplinks.emplace_back(name);

@@ -82,7 +82,7 @@ void Uplinks::append_matching(std::vector<Choice>& chosen, const std::vector<Dev
   };
   std::vector<Candidate> candidates;
   for (const DeviceName& device : devices) {
-    if (device.loopback || device.tun) continue;
+    if (device.loopback || device.tun || !valid_device_name(device.name)) continue;
     const UplinkSettings* entry = entry_for(wanted_, excluded_, device.name);
     if (entry == nullptr || entry->name == device.name) continue;
     const bool is_new = find(device.name) == nullptr;

@@ -57,7 +57,7 @@ TEST_F(CrowdTest, a_thousand_clients_at_once_are_all_served) {
         Client client(path_);
         const int number = i * 20 + j;
         const bool fine = number % 10 != 0 ? client.request("GET", "/v1/policies").has_value()
-                                           : client.attach_uplink("u" + std::to_string(number)).has_value();
+                                           : client.attach_uplink({.name = "u" + std::to_string(number)}).has_value();
         if (fine) ++served;
       }
     });
@@ -299,7 +299,7 @@ TEST_F(PermissionTest, a_client_that_may_only_read_reads) {
     }
     Client client(path_);
     if (!client.status()) _exit(11);
-    const auto attached = client.attach_uplink("eth0");
+    const auto attached = client.attach_uplink({.name = "eth0"});
     _exit(!attached && attached.error().code == EACCES ? 0 : 12);
   }
   int status = 0;

@@ -88,13 +88,13 @@ TEST_F(ServerTest, status_arrives_whole) {
 TEST_F(ServerTest, uplinks_are_attached_and_detached_by_name) {
   start();
   Client client(path_);
-  EXPECT_TRUE(client.attach_uplink("eth0"));
-  EXPECT_TRUE(client.attach_uplink("a.b_c-1+#?&"));
+  EXPECT_TRUE(client.attach_uplink({.name = "eth0"}));
+  EXPECT_TRUE(client.attach_uplink({.name = "a.b_c-1+#?&"}));
   EXPECT_EQ(tunnel_.uplinks(), (std::set<std::string>{"eth0", "a.b_c-1+#?&"}));
-  const auto twice = client.attach_uplink("eth0");
+  const auto twice = client.attach_uplink({.name = "eth0"});
   ASSERT_FALSE(twice);
   EXPECT_EQ(twice.error().text, "eth0 is attached already");
-  EXPECT_FALSE(client.attach_uplink("missing0"));
+  EXPECT_FALSE(client.attach_uplink({.name = "missing0"}));
   EXPECT_TRUE(client.detach_uplink("a.b_c-1+#?&"));
   EXPECT_TRUE(client.detach_uplink("eth0"));
   EXPECT_FALSE(client.detach_uplink("eth0"));
