@@ -1,4 +1,5 @@
 // Paths as the controllers live them: validation, silence, loss, roaming, limits and the choice of paths.
+#include <map>
 #include <set>
 
 #include "network.h"
@@ -52,6 +53,25 @@ TEST(Path, SilenceDegradesItAfterThreeIntervalsAndDownsItAfterTen) {
   network.on_packet = nullptr;
   EXPECT_TRUE(network.run_until([&] { return network.paths_in(0, PathState::active) == 1; }, seconds(6)));
   EXPECT_TRUE(network.run_until([&] { return network.agreed(); }, seconds(6)));
+}
+
+// A name may resolve to more addresses than there is room for paths.
+TEST(Path, HoweverManyEndpointsThereAreEveryUplinkHasSome) {
+  Network network;
+  add_two_with_two_links(network);
+  network.set_uplink(0, 2, {"10.3.0.1"}, 2);
+  std::vector<Endpoint> endpoints;
+  for (int i = 2; i < 34; ++i)
+    endpoints.push_back(at("10.2.0." + std::to_string(i)));
+  network.add_peer(0, 1, endpoints);
+  std::map<UplinkId, std::set<std::string>> remotes;
+  for (const PathStatus& path : network.controller(0).status(network.time(0)).front().paths)
+    remotes[path.uplink].insert(path.remote.text());
+  ASSERT_EQ(remotes.size(), 3U);
+  for (const auto& [uplink, some] : remotes) {
+    EXPECT_GE(some.size(), 5U) << "uplink " << int{uplink};
+    EXPECT_TRUE(some.contains("10.2.0.2:5820")) << "the first for all";
+  }
 }
 
 TEST(Path, OneOfTwoLinksCutLeavesTheOtherAloneAndRejoins) {
