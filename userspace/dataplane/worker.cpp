@@ -54,6 +54,7 @@ class Worker::Loop {
         tun_buffer_(tun_buffer_bytes),
         udp_buffer_(udp_buffers * udp_buffer_bytes),
         udp_batch_(std::vector<Bytes>(udp_buffers)) {
+    arrivals_.reserve(udp_buffers * max_gso_segments);
     for (size_t i = 0; i < udp_buffers; ++i) {
       udp_batch_.set_buffer(i, Bytes(udp_buffer_).subspan(i * udp_buffer_bytes, udp_buffer_bytes));
     }
