@@ -11,7 +11,7 @@ COUNT = 5000
 def main():
     with Bed("pair") as bed:
         laptop, office = bed.attached_pair()
-        bed.link("wlan0", "set", "both", "delay=5ms")
+        bed.link("wlan0", "set", "both", "delay=20ms")  # more than a busy machine keeps a worker waiting
         pings = laptop.host.pinging("10.10.0.2", 0.001, 2000)
         report = bed.flow(laptop.host, office.host, "10.10.0.2", COUNT, 2000, size=1200)
         pings.nothing_lost("pings beside the stream")
@@ -20,7 +20,7 @@ def main():
             name = tunnel.host.name
             early = tunnel.xdp("duplicate") + tunnel.xdp("too_old")
             late = tunnel.total("duplicate") + tunnel.total("too_old")
-            check(early + late > 3000, f"{name}: {early} copies dropped in XDP, {late} in workers")
+            check(early + late > 1900, f"{name}: {early} copies dropped in XDP, {late} in workers")
             check(early >= 0.9 * (early + late), f"{name}: {100 * early / (early + late):.1f} % dropped in XDP")
             shown = {link: sum(path["duplicates_early"] for path in tunnel.paths() if path["uplink_name"] == link)
                      for link in ("eth0", "wlan0")}
