@@ -366,7 +366,7 @@ class Bed:
 
     def flow(self, client, server, address, count, rate, flows=1, size=100):
         """`count` numbered UDP datagrams from one host to `address` of another: what arrived (programs/flow.py)."""
-        receiver = server.program("flow", "receive", address, 7000)
+        receiver = server.program("flow", "receive", address, 7000, count)
         client.call("flow", "send", address, 7000, count, rate, flows, size)
         receiver.send_signal(signal.SIGINT)
         return json.loads(receiver.communicate(timeout=10)[0])
