@@ -94,7 +94,8 @@ Result<std::unique_ptr<Server::Impl>> Server::Impl::start(TunnelControl& tunnel,
   auto second = Connections::start(impl->router_, events, impl->counters_, std::move(*reading), false, options.reading);
   if (!second) return std::unexpected(second.error());
   impl->reading_ = std::move(*second);
-  impl->events_thread_ = std::thread([server = impl.get(), newest = events.newest()] { server->tell_of_events(newest); });
+  impl->events_thread_ =
+      std::thread([server = impl.get(), newest = events.newest()] { server->tell_of_events(newest); });
   return impl;
 }
 
