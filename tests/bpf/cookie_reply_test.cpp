@@ -91,7 +91,7 @@ TEST_F(CookieReplyTest, nothing_that_the_request_got_wrong_spoils_it) {
 
 TEST_F(CookieReplyTest, checksums_are_right_for_all_kinds_of_sums) {
   std::mt19937_64 random(5);
-  for (uint64_t i = 0; i < rounds(20'000); ++i) {
+  for (uint64_t i = 0; i < long_rounds(20'000); ++i) {
     FrameSpec spec = asking({.family = random() % 2 == 0 ? 4 : 6, .source_port = static_cast<uint16_t>(random() | 1)});
     if (spec.family == 4)
       spec.source = {static_cast<uint8_t>(1 + random() % 100), 255, 255, static_cast<uint8_t>(random())};
@@ -177,7 +177,7 @@ TEST_F(CookieReplyTest, groups_and_impossible_senders_are_not_answered) {
 
 TEST_F(CookieReplyTest, nothing_is_sent_without_a_valid_mac1) {
   std::mt19937_64 random(6);
-  const uint64_t frames = rounds(100'000);
+  const uint64_t frames = long_rounds(100'000);
   uint64_t sent = 0;
   for (uint64_t i = 0; i < frames; ++i) {
     FrameSpec spec = asking({.family = i % 2 == 0 ? 4 : 6});
@@ -204,7 +204,7 @@ TEST_F(CookieReplyTest, made_up_sources_get_back_less_than_they_send) {
   shield.unproven = only(10);
   put_shield();
   std::mt19937_64 random(7);
-  const uint64_t frames = rounds(100'000);
+  const uint64_t frames = long_rounds(100'000);
   uint64_t received = 0;
   uint64_t sent = 0;
   uint64_t packets_sent = 0;

@@ -78,7 +78,7 @@ TEST_F(DifferentialTest, window_verdicts_agree_with_the_model_and_with_crypto_wi
   Frame frame = data_frame(0, 0);
   uint8_t* number = frame.data() + frame.size() - 64;
   Counts expected = counts();
-  const uint64_t pairs = rounds(100'000);
+  const uint64_t pairs = long_rounds(100'000);
   for (uint64_t i = 0; i < pairs; ++i) {
     const auto lane = static_cast<uint32_t>(random() % lanes);
     const uint64_t counter = random_counter(random);
@@ -236,7 +236,7 @@ TEST_F(DifferentialTest, verdicts_on_random_and_mangled_frames_agree_with_the_mo
     listed.insert(bytes.size() == 4 ? IpAddress::v4(bytes.data()) : IpAddress::v6(bytes.data()));
   ASSERT_TRUE(program->set_addresses(listed));
   Counts expected = counts();
-  const uint64_t frames = rounds(100'000);
+  const uint64_t frames = long_rounds(100'000);
   for (uint64_t i = 0; i < frames; ++i) {
     if (i % 1000 == 0) {
       ASSERT_EQ(counts(), expected) << "before frame " << i;
@@ -265,7 +265,7 @@ TEST_F(DifferentialTest, verdicts_on_random_and_mangled_frames_agree_with_the_mo
 
 TEST_F(DifferentialTest, the_parser_survives_every_cut_of_random_frames_in_user_space) {
   Random random(3);
-  for (uint64_t i = 0; i < rounds(2000); ++i) {
+  for (uint64_t i = 0; i < long_rounds(2000); ++i) {
     Frame frame = build(random_spec(random, shield));
     mangle(random, frame);
     for (size_t size = 0; size <= frame.size(); ++size) {

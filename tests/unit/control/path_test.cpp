@@ -65,7 +65,8 @@ TEST(Path, HoweverManyEndpointsThereAreEveryUplinkHasSome) {
     endpoints.push_back(at("10.2.0." + std::to_string(i)));
   network.add_peer(0, 1, endpoints);
   std::map<UplinkId, std::set<std::string>> remotes;
-  for (const PathStatus& path : network.controller(0).status(network.time(0)).front().paths)
+  const std::vector<PeerStatus> peers = network.controller(0).status(network.time(0));
+  for (const PathStatus& path : peers.front().paths)
     remotes[path.uplink].insert(path.remote.text());
   ASSERT_EQ(remotes.size(), 3U);
   for (const auto& [uplink, some] : remotes) {
