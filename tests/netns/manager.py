@@ -11,8 +11,11 @@ from bed import CENTIPEDE, PYTHON, SOURCE, check_quietly
 UNIT = SOURCE / "packaging/systemd/centipede@.service"
 # Runs a command with descriptors from 3 on, as sd_listen_fds(3) has it.
 LISTEN = """
-import os, sys
-descriptors = [int(word) for word in sys.argv[1].split(",") if word]
+import fcntl, os, sys
+given = [int(word) for word in sys.argv[1].split(",") if word]
+descriptors = [fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 3 + len(given)) for descriptor in given]
+for descriptor in given:
+    os.close(descriptor)
 for index, descriptor in enumerate(descriptors):
     os.dup2(descriptor, 3 + index)
 os.environ.update(LISTEN_FDS=str(len(descriptors)), LISTEN_PID=str(os.getpid()),

@@ -68,8 +68,13 @@ def main():
         check("10.77.0.0/16" in shown and "10.10.0.3" in shown and "fd10::2" not in shown,
               "with another configuration it has the new addresses and routes, not the old ones")
 
+        laptop.options["workers"] = 1
+        before = interface(laptop)[0]
+        managers[laptop].restart("eth0", "wlan0")
         for tunnel in managers:
             tunnel.wait_active(2)
+        check(interface(laptop)[0] != before and laptop.host.ping("10.10.0.2", 1) == 0,
+              "with another number of workers it is made anew, in the first start")
         laptop.daemon.send_signal(signal.SIGTERM)
         managers[laptop].wait_for("STOPPING=1")
         check_quietly(laptop.daemon.wait(10) == 0 and not managers[laptop].kept, "a stop forgets the interface")

@@ -106,6 +106,7 @@ int run_tunnel(Host& host, const StartedFrom& from, TunnelConfig config) {
   const std::string key = config.identity.public_key().base64();
   const unsigned port = config.listen_port;
   config.tun_queues = host.service_manager.take_kept_queues();
+  config.forget_tun_queues = [&host] { host.service_manager.forget_queues(); };
   auto fixed = fixed_part(config);
   auto tunnel = host.start_tunnel(std::move(config));
   if (!tunnel) {

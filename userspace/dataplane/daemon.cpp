@@ -332,15 +332,18 @@ Result<void> Daemon::Impl::start_programs() {
 }
 
 Result<void> Daemon::Impl::start_tun() {
-  // With another number of workers the interface is made anew.
-  std::vector<FileDescriptor> kept = std::move(config_.tun_queues);
-  if (kept.size() == workers_wanted_) {
-    auto adopted = Tun::adopt(config_.name, std::move(kept));
-    if (!adopted) return std::unexpected(adopted.error());
-    tun_.emplace(std::move(*adopted));
-    return {};
+  if (std::vector<FileDescriptor> kept = std::move(config_.tun_queues); !kept.empty()) {
+    auto adopted = kept.size() == workers_wanted_ ? Tun::adopt(config_.name, std::move(kept))
+                                                  : fail("it has " + std::to_string(kept.size()) + " queues for " +
+                                                         std::to_string(workers_wanted_) + " workers");
+    if (adopted) {
+      tun_.emplace(std::move(*adopted));
+      return {};
+    }
+    warn("tunnel", "the interface that outlived the last process is made anew: " + adopted.error().text);
+    kept.clear();
+    if (config_.forget_tun_queues) config_.forget_tun_queues();
   }
-  kept.clear();
   const Instant patience = read_clocks().monotonic + start_patience;
   auto tun = Tun::create(config_.name, workers_wanted_);
   while (!tun && tun.error().code == EBUSY && read_clocks().monotonic < patience) {

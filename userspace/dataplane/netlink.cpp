@@ -403,7 +403,8 @@ Result<void> Netlink::remove_others(int ifindex, const std::vector<Prefix>& addr
     if (rtnl_addr_get_ifindex(row) != ifindex || rtnl_addr_get_scope(row) == RT_SCOPE_LINK) continue;
     const auto local = prefix_of(rtnl_addr_get_local(row));
     if (!local || std::ranges::find(addresses, *local) != addresses.end()) continue;
-    if (const int error = rtnl_addr_delete(socket, row, 0); error < 0) {
+    // NLE_NOADDR: it went together with the first address of its network.
+    if (const int error = rtnl_addr_delete(socket, row, 0); error < 0 && error != -NLE_NOADDR) {
       return fail_netlink("removing address " + local->text() + " from " + device_name(ifindex), error);
     }
   }

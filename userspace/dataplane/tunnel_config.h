@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -55,8 +56,10 @@ struct TunnelConfig {
   bool allow_keylog = false;            // session keys may be asked for (`centipede keylog`)
   TunnelSettings live;
   std::string state_directory{default_state_directory};  // what must outlive the process (state_file.h)
-  // Of an interface that outlived the process before this one; none: it is made.
+  // Of an interface that outlived the process before this one; none: it is made. Where they do not fit, whoever keeps
+  // copies of them is asked to let go, and it is made anew.
   std::vector<FileDescriptor> tun_queues{};
+  std::function<void()> forget_tun_queues{};
 };
 
 }  // namespace centipede

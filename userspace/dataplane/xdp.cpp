@@ -50,6 +50,9 @@ cp_address key_of(const IpAddress& address) {
   return key;
 }
 
+// After loading, for attachments of the tunnel's last process to go. Later there is nobody whose end is awaited.
+constexpr std::chrono::milliseconds patience_with_the_dead(500);
+
 }  // namespace
 
 Result<std::unique_ptr<XdpProgram>> XdpProgram::load(const XdpSettings& settings) {
@@ -106,7 +109,10 @@ Result<void> XdpProgram::pin(const std::string& tunnel) {
 }
 
 Result<XdpAttachment> XdpProgram::attach(unsigned ifindex) {
-  return XdpAttachment::attach({.object = object_, .dispatcher = dispatcher_, .pin_directory = pin_directory()},
+  return XdpAttachment::attach({.object = object_,
+                                .dispatcher = dispatcher_,
+                                .pin_directory = pin_directory(),
+                                .patience = loaded_ + patience_with_the_dead},
                                ifindex);
 }
 

@@ -7,6 +7,7 @@
 
 #include <centipede/abi.h>
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -85,6 +86,7 @@ class XdpProgram {
   std::optional<TunnelPins> pins_;
   std::string pin_problem_;
   bool dispatcher_ = false;
+  std::chrono::steady_clock::time_point loaded_ = std::chrono::steady_clock::now();
   std::span<uint64_t> windows_;
   std::span<uint64_t> uplinks_;  // one cp_uplink each
 };

@@ -21,8 +21,6 @@ namespace centipede {
 namespace {
 
 constexpr std::string_view dispatcher_name = "xdp_dispatcher";
-// How long a dead daemon's link may take to go: the kernel may release it after the process has been reaped.
-constexpr int dead_link_polls = 50;
 constexpr useconds_t dead_link_poll_us = 10'000;
 
 std::string device_text(unsigned ifindex) {
@@ -31,14 +29,16 @@ std::string device_text(unsigned ifindex) {
   return "device " + std::to_string(ifindex);
 }
 
-// A free device, or one whose dispatcher can take our program in; else an error that names what is there.
-Result<void> check_free(unsigned ifindex, bool dispatcher) {
-  for (int poll = 0;; ++poll) {
+// A free device, or one whose dispatcher can take our program in; else an error that names what is there. The program
+// of a daemon that has just died may go until `patience`: the kernel may release a link after it has reaped the
+// process.
+Result<void> check_free(unsigned ifindex, bool dispatcher, std::chrono::steady_clock::time_point patience) {
+  for (;;) {
     const auto present = present_program(ifindex).value_or(std::nullopt);
     if (!present) return {};
     if (dispatcher && present->name == dispatcher_name) return {};
     const bool may_go = present->name == xdp_program_name || present->name == nameless_program;
-    if (may_go && poll < dead_link_polls) {
+    if (may_go && std::chrono::steady_clock::now() < patience) {
       usleep(dead_link_poll_us);
       continue;
     }
@@ -117,7 +117,7 @@ XdpAttachment::~XdpAttachment() = default;
 Result<XdpAttachment> XdpAttachment::attach(const Source& source, unsigned ifindex) {
   // The record is what makes a dispatcher entry safe against kill -9, so without bpffs there is none.
   const bool dispatcher = source.dispatcher && !source.pin_directory.empty();
-  if (auto free = check_free(ifindex, dispatcher); !free) return std::unexpected(free.error());
+  if (auto free = check_free(ifindex, dispatcher, source.patience); !free) return std::unexpected(free.error());
   XdpAttachment attachment(ifindex);
   if (dispatcher) {
     auto entry = DispatcherEntry::attach(source, ifindex);

@@ -5,6 +5,7 @@
 // Threading: one thread. Each attachment owns all it needs, so it may outlive the XdpProgram it came from.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <string>
 
@@ -19,11 +20,12 @@ class DispatcherEntry;
 class XdpAttachment {
  public:
   // What an attachment is made of: the loaded object, whether this kernel takes programs for the dispatcher, and the
-  // pin directory ("" for none).
+  // pin directory ("" for none). Until `patience`, one of ours that is on the device already is waited for to go.
   struct Source {
     const BpfObject& object;
     bool dispatcher = false;
     std::string pin_directory;
+    std::chrono::steady_clock::time_point patience;
   };
 
   // A foreign program that cannot be joined is an error that names it.

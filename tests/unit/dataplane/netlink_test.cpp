@@ -15,8 +15,12 @@
 #include <functional>
 #include <thread>
 
+#include "private_network.h"
+
 namespace centipede {
 namespace {
+
+using test::run;
 
 class NetlinkTest : public testing::Test {
  protected:
@@ -33,10 +37,6 @@ class NetlinkTest : public testing::Test {
     }).join();
   }
 };
-
-bool run(const std::string& command) {
-  return std::system(("(" + command + ") 2>/dev/null").c_str()) == 0;
-}
 
 LinkState state_of(Netlink& netlink, std::string_view name) {
   auto link = netlink.link(name);
@@ -305,6 +305,25 @@ TEST_F(NetlinkTest, when_one_half_of_a_default_route_is_taken_the_other_is_not_l
     ASSERT_TRUE(run("ip link set other0 up && ip route add 128.0.0.0/1 dev other0"));
     EXPECT_FALSE(netlink.add_route(state_of(netlink, "d0").ifindex, *Prefix::parse("0.0.0.0/0")));
     EXPECT_FALSE(run("ip route show 0.0.0.0/1 | grep -q d0"));
+  });
+}
+
+// The kernel removes further addresses of a network together with the first one.
+TEST_F(NetlinkTest, an_interface_that_is_taken_over_keeps_what_is_wanted_alone) {
+  in_namespace([](Netlink& netlink) {
+    ASSERT_TRUE(run("ip link add d0 type veth peer name d0p && ip link set d0p up && ip link set d0 up"));
+    ASSERT_TRUE(run("ip addr add 10.10.0.1/24 dev d0 && ip addr add 10.10.0.2/24 dev d0"));
+    ASSERT_TRUE(run("ip addr add 10.20.0.1/24 dev d0 && ip addr add fd10::1/64 dev d0 nodad"));
+    ASSERT_TRUE(run("ip route add 10.30.0.0/16 dev d0 proto static && ip route add 10.40.0.0/16 dev d0 proto static"));
+    const auto left = netlink.remove_others(state_of(netlink, "d0").ifindex, {*Prefix::parse("10.20.0.1/24")},
+                                            {*Prefix::parse("10.40.0.0/16")});
+    ASSERT_TRUE(left) << left.error().text;
+    const LinkState state = state_of(netlink, "d0");
+    EXPECT_TRUE(has(state, "10.20.0.1"));
+    for (const char* gone : {"10.10.0.1", "10.10.0.2", "fd10::1"})
+      EXPECT_FALSE(has(state, gone)) << gone;
+    EXPECT_FALSE(run("ip route show 10.30.0.0/16 | grep -q d0"));
+    EXPECT_TRUE(run("ip route show 10.40.0.0/16 | grep -q d0"));
   });
 }
 

@@ -7,10 +7,7 @@ namespace centipede {
 namespace {
 
 using test::in_private_network;
-
-bool run(const std::string& command) {
-  return std::system(("( " + command + " ) >/dev/null 2>&1").c_str()) == 0;
-}
+using test::run;
 
 std::set<Prefix> networks(std::initializer_list<const char*> texts) {
   std::set<Prefix> all;

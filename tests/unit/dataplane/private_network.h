@@ -11,7 +11,9 @@
 #include <sys/socket.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
+#include <string>
 #include <string_view>
 #include <thread>
 
@@ -26,6 +28,11 @@ void in_private_network(Body body) {
     ASSERT_EQ(::unshare(CLONE_NEWNET), 0) << "needs root: " << std::strerror(errno);
     body();
   }).join();
+}
+
+// A shell's command, without a word of what it prints.
+[[nodiscard]] inline bool run(const std::string& command) {
+  return std::system(("( " + command + " ) >/dev/null 2>&1").c_str()) == 0;
 }
 
 inline void set_up(std::string_view interface, unsigned mtu = 0) {
