@@ -19,10 +19,10 @@ constexpr int rounds = 5'000;
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
 constexpr int rounds = 5'000;
 #else
-constexpr int rounds = 100'000;
+constexpr int rounds = 120'000;
 #endif
 #else
-constexpr int rounds = 100'000;
+constexpr int rounds = 120'000;
 #endif
 
 class Mutations : public ApiTest {
@@ -91,7 +91,7 @@ TEST_F(Mutations, every_answer_is_one) {
     std::string target = targets[below(targets.size())];
     std::string body = bodies[below(bodies.size())];
     if (below(3) == 0) mutate(target);
-    mutate(body);
+    if (below(6) != 0) mutate(body);  // whole ones too: only these conflict with what is there
     const std::string& method = methods[below(methods.size())];
     if (round % 10 != 0) {
       const ApiAnswer answer = ask(method, target, body);
