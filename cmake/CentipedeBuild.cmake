@@ -39,6 +39,14 @@ function(centipede_layer name)
   target_link_libraries(centipede_${name} PUBLIC centipede_flags ${ARG_DEPENDS})
 endfunction()
 
+# centipede_unhurried(LAYER): what waits for people and their programs is not worth the compiler's time in builds with
+# sanitizers, which are made to run the tests once.
+function(centipede_unhurried layer)
+  if(CENTIPEDE_SANITIZE)
+    target_compile_options(centipede_${layer} PRIVATE -O0)
+  endif()
+endfunction()
+
 # pkg_target(NAME MODULE): an imported target PkgConfig::NAME for a pkg-config module.
 macro(pkg_target name module)
   if(NOT TARGET PkgConfig::${name})

@@ -14,7 +14,7 @@ TABLE = "# Security\n\n| attack | what stops it | tests |\n|---|---|---|\n"
 
 CLEAN = {
     "README.md": "# Title\n\n[Security](docs/security.md#security), `tests/netns/nat.py`, "
-                 "`tests/unit/LAYER/NAME_test.cpp`, `cmake --build build/fuzz --target tests/fuzz/all`\n",
+                 "`tests/unit/LAYER/NAME_test.cpp`, `cmake --build build/asan --target tests/fuzz/all`\n",
     "docs/security.md": TABLE + ROW + "| NAT | paths | `nat`, `Path.Rebinds`, `fuzz_window`, `tests/sim/watch.h` |\n"
                         "\n| other | table |\n|---|---|\n| of | `anything` |\n",
     "tests/unit/crypto/window_test.cpp":
