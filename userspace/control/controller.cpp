@@ -58,6 +58,7 @@ class Controller::Impl {
 
  private:
   [[nodiscard]] Peer* find(PeerId id) const { return id < peers_.size() ? peers_[id].get() : nullptr; }
+  [[nodiscard]] Result<std::shared_ptr<const crypto::SecretKey>> first_key(const PeerSettings& peer) const;
   PeerId create(PeerSettings settings, Now now);
   void dismiss(PeerId id, Now now);
   void route_anew();
@@ -94,21 +95,34 @@ Result<void> Controller::Impl::check_peers(const std::vector<PeerSettings>& peer
   if (closed_) return fail("the tunnel is closed");
   if (auto sound = control::check_peers(peers, settings_.identity.public_key()); !sound) return sound;
   for (const PeerSettings& peer : peers) {
-    if (peer.preshared_key_file.empty() || peer.preshared_key || context_.key_files == nullptr) continue;
-    const auto known = by_key_.find(peer.public_key.bytes());
-    if (known != by_key_.end() && peers_[known->second]->settings().preshared_key_file == peer.preshared_key_file)
-      continue;
-    if (!context_.key_files->read(peer.preshared_key_file)) {
-      return fail("peer " + display_name(peer) + ": " + peer.preshared_key_file +
-                      " holds no readable key: it must be 44 characters of base64, as `centipede genpsk` prints them",
-                  EINVAL);
-    }
+    if (auto key = first_key(peer); !key) return std::unexpected(key.error());
   }
   return {};
 }
 
+// Whose key stands in a file has one from the start: the file may be away when it is read for the first handshake.
+Result<std::shared_ptr<const crypto::SecretKey>> Controller::Impl::first_key(const PeerSettings& peer) const {
+  if (peer.preshared_key || peer.preshared_key_file.empty()) return peer.preshared_key;
+  const auto known = by_key_.find(peer.public_key.bytes());
+  if (known != by_key_.end()) {
+    const PeerSettings& before = peers_[known->second]->settings();
+    if (before.preshared_key_file == peer.preshared_key_file) return before.preshared_key;
+  }
+  std::optional<crypto::SecretKey> key;
+  if (context_.key_files != nullptr) key = context_.key_files->read(peer.preshared_key_file);
+  if (key) return std::make_shared<const crypto::SecretKey>(std::move(*key));
+  return fail("peer " + display_name(peer) + ": " + peer.preshared_key_file +
+                  " holds no readable key: it must be 44 characters of base64, as `centipede genpsk` prints them",
+              EINVAL);
+}
+
 Result<std::vector<PeerChange>> Controller::Impl::set_peers(std::vector<PeerSettings> peers, Now now) {
   if (auto sound = check_peers(peers); !sound) return std::unexpected(sound.error());
+  for (PeerSettings& peer : peers) {
+    auto key = first_key(peer);
+    if (!key) return std::unexpected(key.error());
+    peer.preshared_key = std::move(*key);
+  }
   std::vector<PeerChange> changes;
   std::set<crypto::PublicKey> wanted;
   for (const PeerSettings& peer : peers)
@@ -168,6 +182,9 @@ Result<PeerId> Controller::Impl::add_peer(PeerSettings settings, Now now) {
   if (settings.public_key == crypto::PublicKey{}) return fail(who + ": it has no public key");
   if (settings.public_key == settings_.identity.public_key()) return fail(who + ": the public key is our own");
   if (by_key_.contains(settings.public_key.bytes())) return fail(who + ": another peer has this public key");
+  auto key = first_key(settings);
+  if (!key) return std::unexpected(key.error());
+  settings.preshared_key = std::move(*key);
   const auto id = static_cast<PeerId>(peers_.size());
   for (const Prefix& network : settings.allowed_ips) {
     if (routes().insert(network, id)) continue;

@@ -112,7 +112,8 @@ struct PathProbe {
 
 class Controller {
  public:
-  // Both must outlive the controller. Without key files peers keep the preshared key of their settings.
+  // Both must outlive the controller. Without key files peers keep the preshared key of their settings. A peer with
+  // a key file whose settings bring no key is refused while the file holds none.
   Controller(Settings settings, Randomness& randomness, PresharedKeySource* key_files = nullptr);
   ~Controller();
   Controller(const Controller&) = delete;

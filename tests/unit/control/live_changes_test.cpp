@@ -132,7 +132,7 @@ TEST(LiveChanges, EveryFieldThatChangesIsNamed) {
   EXPECT_EQ(changed([](auto& p) { p.preshared_key = preshared(1); }), "nothing") << "the same bytes";
   EXPECT_EQ(changed([](auto& p) { p.preshared_key = preshared(2); }), "preshared_key changed");
   EXPECT_EQ(changed([](auto& p) { p.preshared_key = nullptr; }), "preshared_key changed");
-  EXPECT_EQ(changed([](auto& p) { p.preshared_key_file = "psk"; }), "preshared_key_file changed");
+  EXPECT_EQ(changed([](auto& p) { p.preshared_key_file = "psk"; }), "preshared_key, preshared_key_file changed");
   EXPECT_EQ(changed([](auto& p) { p.allowed_ips = {net("10.0.0.0/8")}; }), "allowed_ips changed");
   EXPECT_EQ(changed([](auto& p) { p.endpoints = {at("10.1.0.2")}; }), "endpoints changed");
   EXPECT_EQ(changed([](auto& p) { p.host_endpoints = {{"vpn.example.org", port}}; }), "endpoints changed");
