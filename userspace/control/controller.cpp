@@ -34,7 +34,7 @@ class Controller::Impl {
   [[nodiscard]] std::optional<PeerId> find_peer(std::string_view name_or_key) const;
   [[nodiscard]] std::string peer_name(PeerId id) const { return find(id) ? find(id)->settings().name : std::string(); }
   [[nodiscard]] std::vector<UnresolvedPeer> unresolved() const;
-  void set_resolved(PeerId id, std::vector<Endpoint> endpoints, Now now);
+  void set_resolved(PeerId id, const std::vector<HostEndpoint>& hosts, std::vector<Endpoint> endpoints, Now now);
   void set_last_addresses(const crypto::PublicKey& peer, std::vector<Endpoint> endpoints, Now now);
   std::vector<PathProbe> probe(PeerId id, Now now);
   void answers(PeerId id, std::vector<PathProbe>& probes) const;
@@ -252,8 +252,9 @@ std::vector<UnresolvedPeer> Controller::Impl::unresolved() const {
   return peers;
 }
 
-void Controller::Impl::set_resolved(PeerId id, std::vector<Endpoint> endpoints, Now now) {
-  if (closed_ || find(id) == nullptr) return;
+void Controller::Impl::set_resolved(PeerId id, const std::vector<HostEndpoint>& hosts, std::vector<Endpoint> endpoints,
+                                    Now now) {
+  if (closed_ || find(id) == nullptr || find(id)->settings().host_endpoints != hosts) return;
   peers_[id]->set_resolved(std::move(endpoints), now);
   settle(id);
 }
@@ -491,8 +492,9 @@ std::string Controller::peer_name(PeerId peer) const {
 std::vector<UnresolvedPeer> Controller::unresolved() const {
   return impl_->unresolved();
 }
-void Controller::set_resolved(PeerId peer, std::vector<Endpoint> endpoints, Now now) {
-  impl_->set_resolved(peer, std::move(endpoints), now);
+void Controller::set_resolved(PeerId peer, const std::vector<HostEndpoint>& hosts, std::vector<Endpoint> endpoints,
+                              Now now) {
+  impl_->set_resolved(peer, hosts, std::move(endpoints), now);
 }
 void Controller::set_last_addresses(const crypto::PublicKey& peer, std::vector<Endpoint> endpoints, Now now) {
   impl_->set_last_addresses(peer, std::move(endpoints), now);

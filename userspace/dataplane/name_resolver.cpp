@@ -130,6 +130,7 @@ class Lookup {
   void take(const Request& request, int status, const ares_addrinfo* found);
 
   control::PeerId peer_;
+  std::vector<control::HostEndpoint> hosts_;
   Clock::time_point hard_deadline_;
   Clock::time_point deadline_;
   std::string problem_;  // why there is nobody to ask
@@ -140,7 +141,10 @@ class Lookup {
 };
 
 Lookup::Lookup(NameResolver::Query query, const NameResolver::Setup& setup)
-    : peer_(query.peer), hard_deadline_(Clock::now() + setup.give_up_after), deadline_(hard_deadline_) {
+    : peer_(query.peer),
+      hosts_(std::move(query.hosts)),
+      hard_deadline_(Clock::now() + setup.give_up_after),
+      deadline_(hard_deadline_) {
   std::vector<IpAddress> servers = outside_name_servers(setup.files, setup.inside);
   if (servers.size() > max_servers) servers.resize(max_servers);
   const auto far = std::ranges::stable_partition(servers, is_loopback);
@@ -158,8 +162,8 @@ Lookup::Lookup(NameResolver::Query query, const NameResolver::Setup& setup)
   } else if (channels_.size() == hosts_file + 1) {
     problem_ = "no uplink can send yet";
   }
-  for (control::HostEndpoint& host : query.hosts) {
-    Name& name = names_.emplace_back(std::move(host.host), host.port);
+  for (const control::HostEndpoint& host : hosts_) {
+    Name& name = names_.emplace_back(host.host, host.port);
     name.answers.resize(channels_.size());
     for (size_t channel = 0; channel < channels_.size(); ++channel) {
       // The hosts file answers at once, and overrules name servers.
@@ -210,7 +214,7 @@ std::vector<IpAddress> Lookup::Name::merged() const {
 }
 
 NameResolver::Answer Lookup::answer() const {
-  NameResolver::Answer answer{.peer = peer_, .endpoints = {}, .problem = {}};
+  NameResolver::Answer answer{.peer = peer_, .hosts = hosts_, .endpoints = {}, .problem = {}};
   for (const Name& name : names_) {
     for (const IpAddress& address : name.merged())
       answer.endpoints.push_back({address, name.port});

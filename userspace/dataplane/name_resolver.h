@@ -34,8 +34,9 @@ class NameResolver {
   };
   struct Answer {
     control::PeerId peer = 0;
-    std::vector<Endpoint> endpoints;  // of all hosts
-    std::string problem;              // when there are none: why, and what to do
+    std::vector<control::HostEndpoint> hosts;  // of the question
+    std::vector<Endpoint> endpoints;           // of all of them
+    std::string problem;                       // when there are none: why, and what to do
   };
   struct Setup {
     std::function<void(Answer)> done;

@@ -145,6 +145,7 @@ TEST_F(NameResolverTest, all_addresses_of_both_families_count_but_for_those_that
     ASSERT_TRUE(resolver->ask({.peer = 7, .hosts = {{"vpn.example.org", 5820}}, .uplinks = {}}));
     const auto got = wait();
     EXPECT_EQ(got.peer, 7U);
+    EXPECT_EQ(got.hosts, (std::vector<control::HostEndpoint>{{"vpn.example.org", 5820}}));
     EXPECT_EQ(got.problem, "");
     EXPECT_THAT(texts(got), UnorderedElementsAre("192.0.2.1:5820", "192.0.2.2:5820", "[2001:db8::1]:5820"));
   });
