@@ -5,16 +5,11 @@
 #include <set>
 
 #include "control/deadlines.h"
+#include "control/former_peers.h"
 #include "control/peer.h"
 #include "control/peer_rules.h"
 
 namespace centipede::control {
-namespace {
-
-// Former peers whose newest timestamp is kept: the state file has room for these beside all others.
-constexpr size_t max_former_peers = 65'536;
-
-}  // namespace
 
 class Controller::Impl {
  public:
@@ -22,7 +17,8 @@ class Controller::Impl {
       : settings_(std::move(settings)),
         aead_(crypto::make_sodium_aead()),
         context_{.settings = settings_, .randomness = randomness, .aead = *aead_, .key_files = key_files},
-        gate_(settings_.identity, settings_.gate, randomness) {
+        gate_(settings_.identity, settings_.gate, randomness),
+        former_(std::exchange(settings_.accepted_timestamps_ns, {})) {
     context_.actions.emplace_back(ShieldChanged{});
   }
 
@@ -76,6 +72,7 @@ class Controller::Impl {
   std::unique_ptr<crypto::AeadProvider> aead_;
   Context context_;
   Gate gate_;
+  FormerPeers former_;
   std::vector<std::unique_ptr<Peer>> peers_;  // by PeerId; null: removed
   std::vector<PeerId> order_;                 // of those that are there, as they were given
   std::map<crypto::PublicKeyBytes, PeerId> by_key_;
@@ -198,10 +195,9 @@ Result<PeerId> Controller::Impl::add_peer(PeerSettings settings, Now now) {
 
 PeerId Controller::Impl::create(PeerSettings settings, Now now) {
   const auto id = static_cast<PeerId>(peers_.size());
-  const auto accepted = settings_.accepted_timestamps_ns.extract(settings.public_key);
+  const uint64_t accepted_ns = former_.take(settings.public_key);
   by_key_[settings.public_key.bytes()] = id;
-  peers_.push_back(
-      std::make_unique<Peer>(id, std::move(settings), accepted.empty() ? 0 : accepted.mapped(), context_, now));
+  peers_.push_back(std::make_unique<Peer>(id, std::move(settings), accepted_ns, context_, now));
   peers_[id]->on_added(now);
   settle(id);
   return id;
@@ -220,11 +216,8 @@ void Controller::Impl::dismiss(PeerId id, Now now) {
   Peer& peer = *peers_[id];
   peer.say_goodbye(now.monotonic);
   by_key_.erase(peer.settings().public_key.bytes());
-  auto& former = settings_.accepted_timestamps_ns;
   if (peer.accepted_timestamp_ns() != 0) {
-    former[peer.settings().public_key] = peer.accepted_timestamp_ns();
-    if (former.size() > max_former_peers)
-      former.erase(std::ranges::min_element(former, {}, [](const auto& one) { return one.second; }));
+    former_.keep(peer.settings().public_key, peer.accepted_timestamp_ns());
     context_.actions.emplace_back(TimestampsChanged{});
   }
   peers_[id].reset();
@@ -454,8 +447,7 @@ std::vector<ReceiveSession> Controller::Impl::sessions() const {
 
 Timestamps Controller::Impl::timestamps() const {
   Timestamps kept{.sent_limit_ns = sent_limit_ns()};
-  const auto& former = settings_.accepted_timestamps_ns;
-  kept.accepted.assign(former.begin(), former.end());
+  kept.accepted.assign(former_.all().begin(), former_.all().end());
   for (const PeerId id : order_) {
     if (const uint64_t accepted_ns = peers_[id]->accepted_timestamp_ns(); accepted_ns != 0)
       kept.accepted.emplace_back(peers_[id]->settings().public_key, accepted_ns);
