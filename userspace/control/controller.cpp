@@ -5,16 +5,11 @@
 #include <set>
 
 #include "control/deadlines.h"
+#include "control/former_peers.h"
 #include "control/peer.h"
 #include "control/peer_rules.h"
 
 namespace centipede::control {
-namespace {
-
-// Former peers whose newest timestamp is kept: the state file has room for these beside all others.
-constexpr size_t max_former_peers = 65'536;
-
-}  // namespace
 
 class Controller::Impl {
  public:
@@ -22,7 +17,8 @@ class Controller::Impl {
       : settings_(std::move(settings)),
         aead_(crypto::make_sodium_aead()),
         context_{.settings = settings_, .randomness = randomness, .aead = *aead_, .key_files = key_files},
-        gate_(settings_.identity, settings_.gate, randomness) {
+        gate_(settings_.identity, settings_.gate, randomness),
+        former_(std::exchange(settings_.accepted_timestamps_ns, {})) {
     context_.actions.emplace_back(ShieldChanged{});
   }
 
@@ -34,7 +30,7 @@ class Controller::Impl {
   [[nodiscard]] std::optional<PeerId> find_peer(std::string_view name_or_key) const;
   [[nodiscard]] std::string peer_name(PeerId id) const { return find(id) ? find(id)->settings().name : std::string(); }
   [[nodiscard]] std::vector<UnresolvedPeer> unresolved() const;
-  void set_resolved(PeerId id, std::vector<Endpoint> endpoints, Now now);
+  void set_resolved(PeerId id, const std::vector<HostEndpoint>& hosts, std::vector<Endpoint> endpoints, Now now);
   void set_last_addresses(const crypto::PublicKey& peer, std::vector<Endpoint> endpoints, Now now);
   std::vector<PathProbe> probe(PeerId id, Now now);
   void answers(PeerId id, std::vector<PathProbe>& probes) const;
@@ -58,6 +54,7 @@ class Controller::Impl {
 
  private:
   [[nodiscard]] Peer* find(PeerId id) const { return id < peers_.size() ? peers_[id].get() : nullptr; }
+  [[nodiscard]] Result<std::shared_ptr<const crypto::SecretKey>> first_key(const PeerSettings& peer) const;
   PeerId create(PeerSettings settings, Now now);
   void dismiss(PeerId id, Now now);
   void route_anew();
@@ -75,6 +72,7 @@ class Controller::Impl {
   std::unique_ptr<crypto::AeadProvider> aead_;
   Context context_;
   Gate gate_;
+  FormerPeers former_;
   std::vector<std::unique_ptr<Peer>> peers_;  // by PeerId; null: removed
   std::vector<PeerId> order_;                 // of those that are there, as they were given
   std::map<crypto::PublicKeyBytes, PeerId> by_key_;
@@ -94,21 +92,34 @@ Result<void> Controller::Impl::check_peers(const std::vector<PeerSettings>& peer
   if (closed_) return fail("the tunnel is closed");
   if (auto sound = control::check_peers(peers, settings_.identity.public_key()); !sound) return sound;
   for (const PeerSettings& peer : peers) {
-    if (peer.preshared_key_file.empty() || peer.preshared_key || context_.key_files == nullptr) continue;
-    const auto known = by_key_.find(peer.public_key.bytes());
-    if (known != by_key_.end() && peers_[known->second]->settings().preshared_key_file == peer.preshared_key_file)
-      continue;
-    if (!context_.key_files->read(peer.preshared_key_file)) {
-      return fail("peer " + display_name(peer) + ": " + peer.preshared_key_file +
-                      " holds no readable key: it must be 44 characters of base64, as `centipede genpsk` prints them",
-                  EINVAL);
-    }
+    if (auto key = first_key(peer); !key) return std::unexpected(key.error());
   }
   return {};
 }
 
+// Whose key stands in a file has one from the start: the file may be away when it is read for the first handshake.
+Result<std::shared_ptr<const crypto::SecretKey>> Controller::Impl::first_key(const PeerSettings& peer) const {
+  if (peer.preshared_key || peer.preshared_key_file.empty()) return peer.preshared_key;
+  const auto known = by_key_.find(peer.public_key.bytes());
+  if (known != by_key_.end()) {
+    const PeerSettings& before = peers_[known->second]->settings();
+    if (before.preshared_key_file == peer.preshared_key_file) return before.preshared_key;
+  }
+  std::optional<crypto::SecretKey> key;
+  if (context_.key_files != nullptr) key = context_.key_files->read(peer.preshared_key_file);
+  if (key) return std::make_shared<const crypto::SecretKey>(std::move(*key));
+  return fail("peer " + display_name(peer) + ": " + peer.preshared_key_file +
+                  " holds no readable key: it must be 44 characters of base64, as `centipede genpsk` prints them",
+              EINVAL);
+}
+
 Result<std::vector<PeerChange>> Controller::Impl::set_peers(std::vector<PeerSettings> peers, Now now) {
   if (auto sound = check_peers(peers); !sound) return std::unexpected(sound.error());
+  for (PeerSettings& peer : peers) {
+    auto key = first_key(peer);
+    if (!key) return std::unexpected(key.error());
+    peer.preshared_key = std::move(*key);
+  }
   std::vector<PeerChange> changes;
   std::set<crypto::PublicKey> wanted;
   for (const PeerSettings& peer : peers)
@@ -168,6 +179,9 @@ Result<PeerId> Controller::Impl::add_peer(PeerSettings settings, Now now) {
   if (settings.public_key == crypto::PublicKey{}) return fail(who + ": it has no public key");
   if (settings.public_key == settings_.identity.public_key()) return fail(who + ": the public key is our own");
   if (by_key_.contains(settings.public_key.bytes())) return fail(who + ": another peer has this public key");
+  auto key = first_key(settings);
+  if (!key) return std::unexpected(key.error());
+  settings.preshared_key = std::move(*key);
   const auto id = static_cast<PeerId>(peers_.size());
   for (const Prefix& network : settings.allowed_ips) {
     if (routes().insert(network, id)) continue;
@@ -181,10 +195,9 @@ Result<PeerId> Controller::Impl::add_peer(PeerSettings settings, Now now) {
 
 PeerId Controller::Impl::create(PeerSettings settings, Now now) {
   const auto id = static_cast<PeerId>(peers_.size());
-  const auto accepted = settings_.accepted_timestamps_ns.extract(settings.public_key);
+  const uint64_t accepted_ns = former_.take(settings.public_key);
   by_key_[settings.public_key.bytes()] = id;
-  peers_.push_back(
-      std::make_unique<Peer>(id, std::move(settings), accepted.empty() ? 0 : accepted.mapped(), context_, now));
+  peers_.push_back(std::make_unique<Peer>(id, std::move(settings), accepted_ns, context_, now));
   peers_[id]->on_added(now);
   settle(id);
   return id;
@@ -203,11 +216,8 @@ void Controller::Impl::dismiss(PeerId id, Now now) {
   Peer& peer = *peers_[id];
   peer.say_goodbye(now.monotonic);
   by_key_.erase(peer.settings().public_key.bytes());
-  auto& former = settings_.accepted_timestamps_ns;
   if (peer.accepted_timestamp_ns() != 0) {
-    former[peer.settings().public_key] = peer.accepted_timestamp_ns();
-    if (former.size() > max_former_peers)
-      former.erase(std::ranges::min_element(former, {}, [](const auto& one) { return one.second; }));
+    former_.keep(peer.settings().public_key, peer.accepted_timestamp_ns());
     context_.actions.emplace_back(TimestampsChanged{});
   }
   peers_[id].reset();
@@ -235,8 +245,9 @@ std::vector<UnresolvedPeer> Controller::Impl::unresolved() const {
   return peers;
 }
 
-void Controller::Impl::set_resolved(PeerId id, std::vector<Endpoint> endpoints, Now now) {
-  if (closed_ || find(id) == nullptr) return;
+void Controller::Impl::set_resolved(PeerId id, const std::vector<HostEndpoint>& hosts, std::vector<Endpoint> endpoints,
+                                    Now now) {
+  if (closed_ || find(id) == nullptr || find(id)->settings().host_endpoints != hosts) return;
   peers_[id]->set_resolved(std::move(endpoints), now);
   settle(id);
 }
@@ -436,8 +447,7 @@ std::vector<ReceiveSession> Controller::Impl::sessions() const {
 
 Timestamps Controller::Impl::timestamps() const {
   Timestamps kept{.sent_limit_ns = sent_limit_ns()};
-  const auto& former = settings_.accepted_timestamps_ns;
-  kept.accepted.assign(former.begin(), former.end());
+  kept.accepted.assign(former_.all().begin(), former_.all().end());
   for (const PeerId id : order_) {
     if (const uint64_t accepted_ns = peers_[id]->accepted_timestamp_ns(); accepted_ns != 0)
       kept.accepted.emplace_back(peers_[id]->settings().public_key, accepted_ns);
@@ -474,8 +484,9 @@ std::string Controller::peer_name(PeerId peer) const {
 std::vector<UnresolvedPeer> Controller::unresolved() const {
   return impl_->unresolved();
 }
-void Controller::set_resolved(PeerId peer, std::vector<Endpoint> endpoints, Now now) {
-  impl_->set_resolved(peer, std::move(endpoints), now);
+void Controller::set_resolved(PeerId peer, const std::vector<HostEndpoint>& hosts, std::vector<Endpoint> endpoints,
+                              Now now) {
+  impl_->set_resolved(peer, hosts, std::move(endpoints), now);
 }
 void Controller::set_last_addresses(const crypto::PublicKey& peer, std::vector<Endpoint> endpoints, Now now) {
   impl_->set_last_addresses(peer, std::move(endpoints), now);

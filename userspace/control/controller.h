@@ -112,7 +112,8 @@ struct PathProbe {
 
 class Controller {
  public:
-  // Both must outlive the controller. Without key files peers keep the preshared key of their settings.
+  // Both must outlive the controller. Without key files peers keep the preshared key of their settings. A peer with
+  // a key file whose settings bring no key is refused while the file holds none.
   Controller(Settings settings, Randomness& randomness, PresharedKeySource* key_files = nullptr);
   ~Controller();
   Controller(const Controller&) = delete;
@@ -138,8 +139,9 @@ class Controller {
   // worth a look. Costs nothing when there are none.
   [[nodiscard]] std::vector<UnresolvedPeer> unresolved() const;
   // What the names of a peer stand for now, instead of what they stood for before; not to be called when the names
-  // could not be resolved. A path to an earlier address is kept as long as it is up. Nothing, when the peer is gone.
-  void set_resolved(PeerId peer, std::vector<Endpoint> endpoints, Now now);
+  // could not be resolved. A path to an earlier address is kept as long as it is up. `hosts` are the names that were
+  // looked up: nothing happens when the peer has others by now, or is gone.
+  void set_resolved(PeerId peer, const std::vector<HostEndpoint>& hosts, std::vector<Endpoint> endpoints, Now now);
 
   // Where the peer was reached before this process began, to be called there until a path is up.
   void set_last_addresses(const crypto::PublicKey& peer, std::vector<Endpoint> endpoints, Now now);

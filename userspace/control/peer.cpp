@@ -33,13 +33,14 @@ void Peer::on_added(Now now) {
 
 void Peer::update(PeerSettings settings, Now now) {
   const bool new_hosts = settings.host_endpoints != settings_.host_endpoints;
-  const bool new_file = settings.preshared_key_file != settings_.preshared_key_file;
-  const bool new_key = new_file || !same_preshared_key(settings, settings_);
+  const bool new_key =
+      settings.preshared_key_file != settings_.preshared_key_file || !same_preshared_key(settings, settings_);
   settings_ = std::move(settings);
   if (new_key) preshared_key_ = settings_.preshared_key ? settings_.preshared_key->clone() : crypto::SecretKey{};
-  if (new_file) (void)preshared_key();  // it can be read now; later it may be away for a while
-  if (new_hosts) hosts_resolved_ = false;
-  if (settings_.host_endpoints.empty()) resolved_.reset();
+  if (new_hosts) {
+    hosts_resolved_ = false;
+    resolved_.reset();
+  }
   changed_ = true;
   endpoints_changed(now.monotonic);
   run(now);
@@ -47,7 +48,7 @@ void Peer::update(PeerSettings settings, Now now) {
 
 void Peer::set_resolved(std::vector<Endpoint> endpoints, Now now) {
   hosts_resolved_ = true;
-  if (settings_.host_endpoints.empty() || (resolved_ && endpoints == *resolved_)) return;
+  if (resolved_ && endpoints == *resolved_) return;
   resolved_ = std::make_unique<const std::vector<Endpoint>>(std::move(endpoints));
   endpoints_changed(now.monotonic);
   run(now);

@@ -21,16 +21,16 @@ void HostNames::run(const std::vector<std::string>& uplinks, Instant now) {
   }
   for (const control::UnresolvedPeer& one : due) {
     if (resolver_ && resolver_->ask({.peer = one.peer, .hosts = one.hosts, .uplinks = uplinks})) continue;
-    take({.peer = one.peer, .endpoints = {}, .problem = problem});
+    take({.peer = one.peer, .hosts = one.hosts, .endpoints = {}, .problem = problem});
   }
 }
 
 void HostNames::take(const NameResolver::Answer& answer) {
   const Now now = setup_.clock();
-  if (schedule_.answered(answer.peer, answer.problem, now.monotonic) && !answer.problem.empty()) {
+  if (schedule_.answered(answer.peer, answer.hosts, answer.problem, now.monotonic) && !answer.problem.empty()) {
     setup_.warn(answer.problem + "; it is tried again");
   }
-  if (!answer.endpoints.empty()) setup_.controller.set_resolved(answer.peer, answer.endpoints, now);
+  if (!answer.endpoints.empty()) setup_.controller.set_resolved(answer.peer, answer.hosts, answer.endpoints, now);
 }
 
 }  // namespace centipede

@@ -47,8 +47,12 @@ uint32_t HostSettings::mark() const {
 
 Result<void> HostSettings::protect(std::set<Prefix> networks) {
   revert_names();
-  if (config_.kill_switch && networks.empty()) return set_kill_switch(config_.name, {});  // what was left is replaced
-  if (config_.kill_switch) return change_networks(std::move(networks));
+  if (config_.kill_switch) {  // what was left is replaced
+    if (auto set = set_kill_switch(config_.name, networks); !set) return set;
+    warn_of_gaps(networks);
+    networks_ = std::move(networks);
+    return {};
+  }
   if (kill_switch_is_set(config_.name)) {
     warn_("the kill switch that an earlier run left is removed: the configuration asks for none");
     warn_if_failed(remove_kill_switch(config_.name));
@@ -65,7 +69,7 @@ Result<void> HostSettings::widen(std::set<Prefix> networks) {
 Result<void> HostSettings::change_networks(std::set<Prefix> networks) {
   if (!config_.kill_switch) return {};
   if (networks == networks_) return {};
-  if (auto set = set_kill_switch(config_.name, {networks.begin(), networks.end()}); !set) return set;
+  if (auto set = change_kill_switch(config_.name, networks_, networks); !set) return set;
   warn_of_gaps(networks);
   networks_ = std::move(networks);
   return {};
@@ -87,7 +91,7 @@ void HostSettings::revert(bool orderly) {
 
 void HostSettings::keep_watch() {
   if (!config_.kill_switch || kill_switch_is_set(config_.name)) return;
-  const auto set = set_kill_switch(config_.name, {networks_.begin(), networks_.end()});
+  const auto set = set_kill_switch(config_.name, networks_);
   warn_("the kill switch had been taken away, by a reload of nftables perhaps; " +
         (set ? std::string("it is back") : set.error().text));
 }

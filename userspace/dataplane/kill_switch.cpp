@@ -3,7 +3,11 @@
 #include <nftables/libnftables.h>
 
 #include <algorithm>
+#include <array>
+#include <iterator>
+#include <map>
 #include <memory>
+#include <vector>
 
 namespace centipede {
 namespace {
@@ -24,77 +28,143 @@ bool plain(std::string_view tunnel) {
   });
 }
 
-Result<void> run(const std::string& commands, const std::string& attempt) {
+// What they print.
+Result<std::string> run(const std::string& commands, const std::string& attempt) {
   const std::unique_ptr<nft_ctx, FreeContext> context(nft_ctx_new(NFT_CTX_DEFAULT));
   if (!context || nft_ctx_buffer_output(context.get()) != 0 || nft_ctx_buffer_error(context.get()) != 0) {
     return fail_system(attempt, ENOMEM);
   }
-  if (nft_run_cmd_from_buffer(context.get(), commands.c_str()) == 0) return {};
+  if (nft_run_cmd_from_buffer(context.get(), commands.c_str()) == 0) return nft_ctx_get_output_buffer(context.get());
   std::string why = nft_ctx_get_error_buffer(context.get());
   why.resize(std::min(why.find('\n'), why.size()));
   return fail(attempt + ": nftables: " + why);
 }
 
-// A set, and the rule that drops what goes there; nothing for no network.
-struct Guarded {
-  std::string set;
-  std::string rule;
-};
+// One hash set and one rule for each family and length of a network, so that the kernel takes single networks in and
+// out, at a cost that is that of these alone: intervals are put together in user space, all of them for each change.
+struct Kind {
+  bool v4 = true;
+  unsigned length = 0;
+  auto operator<=>(const Kind&) const = default;
 
-Guarded guard(const std::vector<Prefix>& networks, bool v4) {
-  std::string elements;
-  for (const Prefix& network : networks) {
-    if (network.address.is_v4() == v4) elements += (elements.empty() ? "" : ", ") + network.network().text();
+  [[nodiscard]] std::string set() const { return (v4 ? "inside4_" : "inside6_") + std::to_string(length); }
+  [[nodiscard]] std::string rule() const {
+    std::array<uint8_t, 16> ones{};
+    ones.fill(0xff);
+    const IpAddress all = v4 ? IpAddress::v4(ones.data()) : IpAddress::v6(ones.data());
+    return std::string(v4 ? "ip" : "ip6") + " daddr & " + Prefix{all, length}.network().address.text() + " @" + set() +
+           " counter drop";
   }
-  if (elements.empty()) return {};
-  const std::string name = v4 ? "inside4" : "inside6";
-  return {"  set " + name + " {\n    type " + (v4 ? "ipv4_addr" : "ipv6_addr") +
-              "\n    flags interval\n    auto-merge\n    elements = { " + elements + " }\n  }\n",
-          std::string("    ") + (v4 ? "ip" : "ip6") + " daddr @" + name + " counter drop\n"};
+};
+using Elements = std::map<Kind, std::string>;  // "10.1.0.0, 10.2.0.0"
+
+// Those of the first that are not in the second.
+Elements elements_of(const Networks& networks, const Networks& but) {
+  std::vector<Prefix> different;
+  std::ranges::set_difference(networks, but, std::back_inserter(different));
+  Elements all;
+  for (const Prefix& network : different) {
+    std::string& list = all[{network.address.is_v4(), network.length}];
+    list += (list.empty() ? "" : ", ") + network.network().address.text();
+  }
+  return all;
+}
+
+std::set<Kind> kinds_of(const Networks& networks) {
+  std::set<Kind> kinds;
+  for (const Prefix& network : networks)
+    kinds.emplace(network.address.is_v4(), network.length);
+  return kinds;
+}
+
+std::string sets_and_rules(const std::set<Kind>& kinds, const std::set<Kind>& known, const std::string& where) {
+  std::string commands;
+  for (const Kind& kind : kinds) {
+    if (known.contains(kind)) continue;
+    commands += "add set " + where + kind.set() + " { type " + (kind.v4 ? "ipv4_addr" : "ipv6_addr") + "; }\n";
+  }
+  for (const Kind& kind : kinds)
+    commands += "add rule " + where + "inside " + kind.rule() + "\n";
+  return commands;
+}
+
+std::string change_elements(const char* verb, const Elements& elements, const std::string& where) {
+  std::string commands;
+  for (const auto& [kind, list] : elements)
+    commands += std::string(verb) + " element " + where + kind.set() + " { " + list + " }\n";
+  return commands;
 }
 
 }  // namespace
 
-std::string kill_switch_commands(std::string_view tunnel, const std::vector<Prefix>& networks) {
-  const std::string table = "table " + table_of(tunnel);
+std::string kill_switch_commands(std::string_view tunnel, const Networks& networks) {
+  const std::string table = table_of(tunnel);
   const std::string into_tunnel = "    oifname \"" + std::string(tunnel) + "\" accept\n";
-  const Guarded v4 = guard(networks, true);
-  const Guarded v6 = guard(networks, false);
-  return table + "\ndelete " + table + "\n" + table + " {\n" + v4.set + v6.set +
-         "  chain output {\n    type filter hook output priority filter\n    oifname \"lo\" accept\n" + into_tunnel +
-         "    meta mark " + std::to_string(kill_switch_mark) +
+  return "table " + table + "\ndelete table " + table + "\ntable " + table +
+         " {\n"
+         "  chain inside {\n  }\n"
+         "  chain output {\n    type filter hook output priority filter\n    oifname \"lo\" accept\n" +
+         into_tunnel + "    meta mark " + std::to_string(kill_switch_mark) +
          " accept\n"
          "    udp sport 68 udp dport 67 accept\n"
          "    udp sport 67 udp dport 68 accept\n"
          "    udp sport 546 udp dport 547 accept\n"
          "    udp sport 547 udp dport 546 accept\n"
          "    icmpv6 type { nd-router-solicit, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert, "
-         "mld-listener-report, mld-listener-done, mld2-listener-report } accept\n" +
-         v4.rule + v6.rule + "  }\n  chain forward {\n    type filter hook forward priority filter\n" + into_tunnel +
-         v4.rule + v6.rule + "  }\n}\n";
+         "mld-listener-report, mld-listener-done, mld2-listener-report } accept\n"
+         "    jump inside\n  }\n  chain forward {\n    type filter hook forward priority filter\n" +
+         into_tunnel + "    jump inside\n  }\n}\n" + kill_switch_changes(tunnel, {}, networks);
 }
 
-Result<void> set_kill_switch(std::string_view tunnel, const std::vector<Prefix>& networks) {
+std::string kill_switch_changes(std::string_view tunnel, const Networks& before, const Networks& after) {
+  const std::string where = table_of(tunnel) + " ";
+  const std::set<Kind> kinds_before = kinds_of(before);
+  const std::set<Kind> kinds_after = kinds_of(after);
+  const bool other_kinds = kinds_before != kinds_after;
+  std::string commands;
+  if (other_kinds) commands += "flush chain " + where + "inside\n" + sets_and_rules(kinds_after, kinds_before, where);
+  commands += change_elements("add", elements_of(after, before), where);
+  commands += change_elements("delete", elements_of(before, after), where);
+  for (const Kind& kind : kinds_before)
+    if (!kinds_after.contains(kind)) commands += "delete set " + where + kind.set() + "\n";
+  return commands;
+}
+
+Result<void> set_kill_switch(std::string_view tunnel, const Networks& networks) {
   const std::string name(tunnel);
   if (!plain(tunnel)) {
     return fail("kill_switch: nftables takes no table for a tunnel called " + name +
                     "; name the file with letters, digits, '-', '_' and '.' only",
                 EINVAL);
   }
-  auto done = run(kill_switch_commands(tunnel, networks), "setting the kill switch of " + name);
-  if (!done) done.error().text += "; it needs nf_tables in the kernel (modprobe nf_tables) and CAP_NET_ADMIN";
-  return done;
+  const auto done = run(kill_switch_commands(tunnel, networks), "setting the kill switch of " + name);
+  if (done) return {};
+  return fail(done.error().text + "; it needs nf_tables in the kernel (modprobe nf_tables) and CAP_NET_ADMIN");
 }
 
+Result<void> change_kill_switch(std::string_view tunnel, const Networks& before, const Networks& after) {
+  const std::string name(tunnel);
+  if (before == after) return {};
+  if (plain(tunnel) && run(kill_switch_changes(tunnel, before, after), "changing the kill switch of " + name))
+    return {};
+  return set_kill_switch(tunnel, after);  // somebody else has changed it
+}
+
+// To list one chain, or the tables, libnftables reads every element of every set.
 bool kill_switch_is_set(std::string_view tunnel) {
-  return plain(tunnel) && run("list chain " + table_of(tunnel) + " output", "looking for the kill switch").has_value();
+  if (!plain(tunnel)) return false;
+  const auto chains = run("list chains inet", "looking for the kill switch");
+  if (!chains) return false;
+  const size_t table = chains->find("table " + table_of(tunnel) + " {\n");
+  return table != std::string::npos && chains->find("\tchain output {\n", table) < chains->find("\n}", table);
 }
 
 Result<void> remove_kill_switch(std::string_view tunnel) {
   if (!plain(tunnel)) return {};
   const std::string table = "table " + table_of(tunnel);
-  return run(table + "\ndelete " + table + "\n",
-             "removing the kill switch of " + std::string(tunnel) + " (nft delete " + table + ")");
+  const auto done = run(table + "\ndelete " + table + "\n",
+                        "removing the kill switch of " + std::string(tunnel) + " (nft delete " + table + ")");
+  return done ? Result<void>() : std::unexpected(done.error());
 }
 
 }  // namespace centipede

@@ -10,9 +10,9 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "base/address.h"
 #include "base/result.h"
@@ -22,11 +22,17 @@ namespace centipede {
 // SO_MARK of what may pass; in decimal the default port.
 inline constexpr uint32_t kill_switch_mark = 5820;
 
-// The commands that make the table anew, in one transaction.
-[[nodiscard]] std::string kill_switch_commands(std::string_view tunnel, const std::vector<Prefix>& networks);
+using Networks = std::set<Prefix>;
+
+// The commands that make the table anew, and those that change its networks, each for one transaction.
+[[nodiscard]] std::string kill_switch_commands(std::string_view tunnel, const Networks& networks);
+[[nodiscard]] std::string kill_switch_changes(std::string_view tunnel, const Networks& before, const Networks& after);
 
 // Sets it up, or replaces it without a gap. The error's code is EINVAL for a tunnel whose name nftables cannot take.
-Result<void> set_kill_switch(std::string_view tunnel, const std::vector<Prefix>& networks);
+Result<void> set_kill_switch(std::string_view tunnel, const Networks& networks);
+// At the cost of what differs, where it guards `before`; made anew where it does not. When it fails, what was in force
+// is.
+Result<void> change_kill_switch(std::string_view tunnel, const Networks& before, const Networks& after);
 [[nodiscard]] bool kill_switch_is_set(std::string_view tunnel);
 // None there is no error.
 Result<void> remove_kill_switch(std::string_view tunnel);

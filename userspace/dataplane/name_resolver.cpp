@@ -24,7 +24,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr size_t lookups_at_once = 8;
 constexpr size_t max_servers = 8;
 constexpr size_t hosts_file = 0;  // the channel that reads it
 constexpr int server_timeout_ms = 1500;
@@ -96,6 +95,7 @@ class Lookup {
  public:
   Lookup(NameResolver::Query query, const NameResolver::Setup& setup);
 
+  [[nodiscard]] Clock::time_point started() const { return started_; }
   [[nodiscard]] bool done() const { return pending_ == 0 || Clock::now() >= deadline_; }
   [[nodiscard]] NameResolver::Answer answer() const;
   void append_descriptors(std::vector<pollfd>& descriptors, Clock::time_point& wake_at) const;
@@ -130,6 +130,8 @@ class Lookup {
   void take(const Request& request, int status, const ares_addrinfo* found);
 
   control::PeerId peer_;
+  std::vector<control::HostEndpoint> hosts_;
+  Clock::time_point started_ = Clock::now();
   Clock::time_point hard_deadline_;
   Clock::time_point deadline_;
   std::string problem_;  // why there is nobody to ask
@@ -140,7 +142,10 @@ class Lookup {
 };
 
 Lookup::Lookup(NameResolver::Query query, const NameResolver::Setup& setup)
-    : peer_(query.peer), hard_deadline_(Clock::now() + setup.give_up_after), deadline_(hard_deadline_) {
+    : peer_(query.peer),
+      hosts_(std::move(query.hosts)),
+      hard_deadline_(started_ + setup.give_up_after),
+      deadline_(hard_deadline_) {
   std::vector<IpAddress> servers = outside_name_servers(setup.files, setup.inside);
   if (servers.size() > max_servers) servers.resize(max_servers);
   const auto far = std::ranges::stable_partition(servers, is_loopback);
@@ -158,8 +163,8 @@ Lookup::Lookup(NameResolver::Query query, const NameResolver::Setup& setup)
   } else if (channels_.size() == hosts_file + 1) {
     problem_ = "no uplink can send yet";
   }
-  for (control::HostEndpoint& host : query.hosts) {
-    Name& name = names_.emplace_back(std::move(host.host), host.port);
+  for (const control::HostEndpoint& host : hosts_) {
+    Name& name = names_.emplace_back(host.host, host.port);
     name.answers.resize(channels_.size());
     for (size_t channel = 0; channel < channels_.size(); ++channel) {
       // The hosts file answers at once, and overrules name servers.
@@ -210,7 +215,7 @@ std::vector<IpAddress> Lookup::Name::merged() const {
 }
 
 NameResolver::Answer Lookup::answer() const {
-  NameResolver::Answer answer{.peer = peer_, .endpoints = {}, .problem = {}};
+  NameResolver::Answer answer{.peer = peer_, .hosts = hosts_, .endpoints = {}, .problem = {}};
   for (const Name& name : names_) {
     for (const IpAddress& address : name.merged())
       answer.endpoints.push_back({address, name.port});
@@ -280,6 +285,8 @@ class NameResolver::Impl {
  private:
   void run();
   void start_lookups();
+  [[nodiscard]] bool anybody_waits();
+  [[nodiscard]] bool make_room();
   void wait();
 
   const Setup setup_;
@@ -287,7 +294,8 @@ class NameResolver::Impl {
   std::atomic<bool> stopping_{false};
   std::mutex mutex_;
   std::deque<Query> waiting_;
-  std::list<Lookup> lookups_;  // of the thread, at fixed addresses
+  std::list<Lookup> lookups_;  // of the thread, at fixed addresses; the longest-lasting one first
+  bool crowded_ = false;       // somebody waits for one of them to end
   std::thread thread_;
 };
 
@@ -307,11 +315,13 @@ void NameResolver::Impl::run() {
 }
 
 void NameResolver::Impl::start_lookups() {
-  while (lookups_.size() < lookups_at_once) {
+  crowded_ = false;
+  while (anybody_waits()) {
+    crowded_ = !make_room();
+    if (crowded_) return;
     std::optional<Query> next;
     {
       const std::scoped_lock lock(mutex_);
-      if (waiting_.empty()) return;
       next = std::move(waiting_.front());
       waiting_.pop_front();
     }
@@ -319,9 +329,22 @@ void NameResolver::Impl::start_lookups() {
   }
 }
 
+bool NameResolver::Impl::anybody_waits() {
+  const std::scoped_lock lock(mutex_);
+  return !waiting_.empty();
+}
+
+bool NameResolver::Impl::make_room() {
+  if (lookups_.size() < at_once) return true;
+  if (Clock::now() < lookups_.front().started() + fair_share) return false;
+  setup_.done(lookups_.front().answer());
+  lookups_.pop_front();
+  return true;
+}
+
 void NameResolver::Impl::wait() {
   std::vector<pollfd> descriptors{{wake_.fd(), POLLIN, 0}};
-  Clock::time_point wake_at = Clock::time_point::max();
+  Clock::time_point wake_at = crowded_ ? lookups_.front().started() + fair_share : Clock::time_point::max();
   for (const Lookup& lookup : lookups_) {
     if (lookup.done()) wake_at = Clock::now();
     lookup.append_descriptors(descriptors, wake_at);

@@ -25,6 +25,10 @@ namespace centipede {
 class NameResolver {
  public:
   static constexpr size_t max_addresses = 8;  // of one name
+  // Peers whose names are looked up at a time: each takes a socket or two for every uplink. Where more wait, whoever
+  // has had a fair share of time gives way, the longest-lasting one first, as if nobody had answered.
+  static constexpr size_t at_once = 64;
+  static constexpr std::chrono::milliseconds fair_share = std::chrono::seconds(1);
   static constexpr size_t max_waiting = 4096;
 
   struct Query {
@@ -34,8 +38,9 @@ class NameResolver {
   };
   struct Answer {
     control::PeerId peer = 0;
-    std::vector<Endpoint> endpoints;  // of all hosts
-    std::string problem;              // when there are none: why, and what to do
+    std::vector<control::HostEndpoint> hosts;  // of the question
+    std::vector<Endpoint> endpoints;           // of all of them
+    std::string problem;                       // when there are none: why, and what to do
   };
   struct Setup {
     std::function<void(Answer)> done;

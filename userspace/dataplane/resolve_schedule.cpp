@@ -22,9 +22,10 @@ std::vector<control::UnresolvedPeer> ResolveSchedule::due(std::vector<control::U
   return ready;
 }
 
-bool ResolveSchedule::answered(control::PeerId peer, const std::string& problem, Instant now) {
+bool ResolveSchedule::answered(control::PeerId peer, const std::vector<control::HostEndpoint>& hosts,
+                               const std::string& problem, Instant now) {
   const auto found = rows_.find(peer);
-  if (found == rows_.end()) return false;
+  if (found == rows_.end() || found->second.hosts != hosts) return false;
   Row& row = found->second;
   row.at = std::exchange(row.again, false) ? now : now + row.pause;
   row.pause = std::min(row.pause * 2, problem.empty() ? longest : longest_after_failure);

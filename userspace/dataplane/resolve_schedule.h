@@ -21,8 +21,10 @@ class ResolveSchedule {
 
   // Of all peers whose names are worth a look those whose turn it is; they are not due again before answered().
   std::vector<control::UnresolvedPeer> due(std::vector<control::UnresolvedPeer> unresolved, Instant now);
-  // An empty problem: the names were resolved. True when the problem is another than the last time.
-  bool answered(control::PeerId peer, const std::string& problem, Instant now);
+  // An empty problem: the names were resolved. True when the problem is another than the last time. An answer about
+  // names that the peer does not have any more is none.
+  bool answered(control::PeerId peer, const std::vector<control::HostEndpoint>& hosts, const std::string& problem,
+                Instant now);
   void uplinks_changed(Instant now);
   // When somebody is due, of those known so far.
   [[nodiscard]] Instant next() const;

@@ -132,7 +132,7 @@ TEST(LiveChanges, EveryFieldThatChangesIsNamed) {
   EXPECT_EQ(changed([](auto& p) { p.preshared_key = preshared(1); }), "nothing") << "the same bytes";
   EXPECT_EQ(changed([](auto& p) { p.preshared_key = preshared(2); }), "preshared_key changed");
   EXPECT_EQ(changed([](auto& p) { p.preshared_key = nullptr; }), "preshared_key changed");
-  EXPECT_EQ(changed([](auto& p) { p.preshared_key_file = "psk"; }), "preshared_key_file changed");
+  EXPECT_EQ(changed([](auto& p) { p.preshared_key_file = "psk"; }), "preshared_key, preshared_key_file changed");
   EXPECT_EQ(changed([](auto& p) { p.allowed_ips = {net("10.0.0.0/8")}; }), "allowed_ips changed");
   EXPECT_EQ(changed([](auto& p) { p.endpoints = {at("10.1.0.2")}; }), "endpoints changed");
   EXPECT_EQ(changed([](auto& p) { p.host_endpoints = {{"vpn.example.org", port}}; }), "endpoints changed");
@@ -311,7 +311,7 @@ TEST(LiveChanges, NamesAreWantedUntilTheyAreResolvedAndWheneverNoPathIsUp) {
   ASSERT_TRUE(set_peers(network, 0, {peer}).has_value());
   Controller& controller = network.controller(0);
   const auto resolve = [&](std::vector<Endpoint> endpoints) {
-    controller.set_resolved(0, std::move(endpoints), network.time(0));
+    controller.set_resolved(0, {host}, std::move(endpoints), network.time(0));
     network.settle(0);
   };
   ASSERT_EQ(controller.unresolved().size(), 1U);
@@ -341,7 +341,40 @@ TEST(LiveChanges, NamesAreWantedUntilTheyAreResolvedAndWheneverNoPathIsUp) {
 
   edit_peer(network, 0, [](PeerSettings& one) { one.host_endpoints.clear(); });
   EXPECT_TRUE(controller.unresolved().empty());
-  controller.set_resolved(77, {at("10.1.0.2")}, network.time(0));  // a peer that has gone meanwhile
+  controller.set_resolved(77, {host}, {at("10.1.0.2")}, network.time(0));  // a peer that has gone meanwhile
+}
+
+TEST(LiveChanges, AddressesOfNamesThatThePeerHasNoMoreAreNotCalled) {
+  Network network;
+  add_two_with_two_links(network);
+  network.on_packet = same_link;
+  network.add_peer(1, 0, {});
+  const HostEndpoint old_name{"old.example.org", port};
+  const HostEndpoint new_name{"new.example.org", port};
+  const PeerSettings peer{.name = "x", .public_key = identity(1).public_key(), .host_endpoints = {old_name}};
+  ASSERT_TRUE(set_peers(network, 0, {peer}).has_value());
+  const auto resolve = [&](const HostEndpoint& name, Endpoint endpoint) {
+    network.controller(0).set_resolved(0, {name}, {endpoint}, network.time(0));
+    network.settle(0);
+  };
+  const auto rename = [&](const HostEndpoint& name) {
+    edit_peer(network, 0, [&](PeerSettings& one) { one.host_endpoints = {name}; });
+  };
+  rename(new_name);
+  resolve(old_name, at("10.1.0.2"));  // asked before the change
+  EXPECT_TRUE(network.status(0).paths.empty());
+  network.run_for(seconds(5));
+  EXPECT_EQ(network.session(0), nullptr);
+
+  // Those that were known before the change: one that works is kept, as a learned one.
+  rename(old_name);
+  resolve(old_name, at("10.1.0.2"));
+  ASSERT_TRUE(network.run_until([&] { return network.agreed(); }, seconds(2)));
+  rename(new_name);
+  EXPECT_FALSE(path_on(network, 0, 0).configured);
+  network.run_for(seconds(2));
+  EXPECT_EQ(network.paths_in(0, PathState::active), 1U);
+  EXPECT_EQ(network.controller(0).unresolved().size(), 1U);
 }
 
 TEST(LiveChanges, AProbeTellsTheRoundTripOfItsOwn) {

@@ -157,6 +157,12 @@ TEST(Restart, AThousandCrashesInTenMinutesKeepTimestampsNearTheClock) {
   }
 }
 
+crypto::SecretKey key() {
+  crypto::SecretKey secret;
+  secret.data()[0] = 9;
+  return secret;
+}
+
 TEST(PresharedKeyFile, IsReadAnewAtEachHandshake) {
   Network network;
   network.add_host();
@@ -187,11 +193,6 @@ TEST(PresharedKeyFile, WithNobodyToReadItLeavesTheKeyOfTheSettingsInForce) {
   Network network;
   network.add_host();
   network.add_host();
-  const auto key = [] {
-    crypto::SecretKey secret;
-    secret.data()[0] = 9;
-    return secret;
-  };
   network.hosts[1]->key_files.files.emplace("psk", key());
   network.hosts[0]->controller = std::make_unique<Controller>(Settings{.identity = identity(0).clone(), .params = {}},
                                                               network.hosts[0]->randomness);
@@ -225,6 +226,37 @@ TEST(PresharedKeyFile, ThatCannotBeReadLeavesTheLastKeyInForceAndSaysSoOnce) {
   EXPECT_EQ(std::ranges::count_if(network.hosts[1]->log,
                                   [](const auto& line) { return line.find("psk") != std::string::npos; }),
             1);
+}
+
+TEST(PresharedKeyFile, ThatGoesBeforeTheFirstHandshakeIsInForceAsItWasWhenThePeerWasAdded) {
+  Network network;
+  network.add_host();
+  network.add_host();
+  for (const size_t host : {0, 1})
+    network.hosts[host]->key_files.files.emplace("psk", key());
+  network.set_uplink(0, 0, {"10.1.0.1"});
+  network.set_uplink(1, 0, {"10.1.0.2"});
+  network.add_peer(1, 0, {});
+  network.hosts[1]->key_files.files.clear();
+  network.add_peer(0, 1, {at("10.1.0.2")});
+  EXPECT_TRUE(network.run_until([&] { return network.agreed(); }, seconds(1)));
+}
+
+TEST(PresharedKeyFile, ThatCannotBeReadFirstIsRefused) {
+  Network network;
+  network.add_host();
+  const auto refused = [&](Controller& controller) {
+    const PeerSettings peer{.name = "x", .public_key = identity(1).public_key(), .preshared_key_file = "psk"};
+    const auto added = controller.add_peer(peer, network.time(0));
+    ASSERT_FALSE(added.has_value());
+    EXPECT_NE(added.error().text.find("peer x: psk holds no readable key"), std::string::npos) << added.error().text;
+    EXPECT_FALSE(controller.check_peers({peer}).has_value());
+    EXPECT_FALSE(controller.set_peers({peer}, network.time(0)).has_value());
+    EXPECT_TRUE(controller.peers().empty());
+  };
+  refused(network.controller(0));
+  Controller without_files(Settings{.identity = identity(0).clone(), .params = {}}, network.hosts[0]->randomness);
+  refused(without_files);
 }
 
 }  // namespace

@@ -4,7 +4,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cstdlib>
+#include <random>
+#include <thread>
 
 #include "dataplane/udp_socket.h"
 #include "private_network.h"
@@ -15,10 +19,10 @@ namespace {
 using testing::HasSubstr;
 using testing::Not;
 
-std::vector<Prefix> networks(std::initializer_list<const char*> texts) {
-  std::vector<Prefix> all;
+Networks networks(std::initializer_list<const char*> texts) {
+  Networks all;
   for (const char* text : texts)
-    all.push_back(*Prefix::parse(text));
+    all.insert(*Prefix::parse(text));
   return all;
 }
 
@@ -93,6 +97,10 @@ TEST_F(KillSwitchTest, is_replaced_whole_and_removed_and_says_whether_it_is_ther
     ASSERT_TRUE(set_kill_switch("cp0", networks({"203.0.113.0/24"})));
     EXPECT_TRUE(kill_switch_is_set("cp0"));
     EXPECT_FALSE(kill_switch_is_set("cp1"));
+    EXPECT_FALSE(kill_switch_is_set("cp"));
+    ASSERT_EQ(std::system("nft delete chain inet centipede-cp0 output"), 0);
+    EXPECT_FALSE(kill_switch_is_set("cp0")) << "what stops anything is gone";
+    ASSERT_TRUE(set_kill_switch("cp0", networks({"203.0.113.0/24"})));
     EXPECT_TRUE(leaves("198.51.100.9:9"));
     EXPECT_FALSE(leaves("203.0.113.9:9"));
     ASSERT_TRUE(set_kill_switch("cp0", {})) << "a tunnel that leads nowhere yet";
@@ -100,6 +108,70 @@ TEST_F(KillSwitchTest, is_replaced_whole_and_removed_and_says_whether_it_is_ther
     ASSERT_TRUE(remove_kill_switch("cp0"));
     EXPECT_FALSE(kill_switch_is_set("cp0"));
   });
+}
+
+TEST_F(KillSwitchTest, is_what_was_asked_for_last_after_any_changes) {
+  on_a_host([] {
+    const std::vector<const char*> texts{
+        "0.0.0.0/0",       "10.0.0.0/8", "10.1.0.0/16",    "198.51.100.0/24",   "10.1.2.3/32", "::/0",
+        "2001:db8:1::/48", "fd00::/8",   "203.0.113.0/24", "2001:db8:1::9/128", "10.128.0.0/9"};
+    const std::vector<const char*> targets{"10.1.2.3:9",        "10.1.3.4:9",  "10.200.0.1:9",      "198.51.100.9:9",
+                                           "203.0.113.9:9",     "192.0.2.9:9", "[2001:db8:1::9]:9", "[2001:db8:1::8]:9",
+                                           "[2001:db8:2::9]:9", "[fd00::9]:9", "10.1.2.4:9"};
+    std::mt19937 random(1);
+    Networks now;
+    ASSERT_TRUE(set_kill_switch("cp0", now));
+    for (int step = 0; step < 30; ++step) {
+      Networks next;
+      for (const char* text : texts)
+        if (random() % 4 == 0) next.insert(*Prefix::parse(text));
+      if (step == 10) {
+        ASSERT_EQ(std::system("nft flush ruleset"), 0);  // a reload of the firewall
+        ASSERT_FALSE(kill_switch_is_set("cp0"));
+      }
+      ASSERT_TRUE(change_kill_switch("cp0", now, next));
+      now = next;
+      for (const char* target : targets) {
+        const auto inside = [&](const Prefix& one) { return one.contains(Endpoint::parse(target)->address); };
+        ASSERT_EQ(leaves(target), std::ranges::none_of(now, inside)) << target << " in step " << step;
+      }
+    }
+  });
+}
+
+TEST_F(KillSwitchTest, has_no_gap_while_it_changes) {
+  on_a_host([] {
+    Networks now = networks({"198.51.100.0/24"});
+    ASSERT_TRUE(set_kill_switch("cp0", now));
+    std::atomic<bool> done = false;
+    int tries = 0;
+    int left = 0;
+    std::thread sender([&] {
+      for (; !done; ++tries)
+        left += leaves("198.51.100.9:9") ? 1 : 0;
+    });
+    for (const char* texts : {"203.0.113.0/24", "203.0.113.0/25", "10.0.0.0/8", "198.51.100.9/32", "::/0"}) {
+      Networks next = networks({"198.51.100.0/24", texts});
+      EXPECT_TRUE(change_kill_switch("cp0", now, next));
+      EXPECT_TRUE(set_kill_switch("cp0", next));
+      now = std::move(next);
+    }
+    done = true;
+    sender.join();
+    EXPECT_GT(tries, 100);
+    EXPECT_EQ(left, 0);
+  });
+}
+
+// A change costs what it changes: the commands of one network are no longer for 10,000 others.
+TEST_F(KillSwitchTest, a_change_of_one_network_among_many_names_nothing_else) {
+  Networks many;
+  for (unsigned i = 0; i < 10'000; ++i)
+    many.insert(*Prefix::parse("10." + std::to_string(i / 250) + "." + std::to_string(i % 250) + ".1/32"));
+  Networks more = many;
+  more.insert(*Prefix::parse("192.0.2.7/32"));
+  EXPECT_EQ(kill_switch_changes("cp0", many, more), "add element inet centipede-cp0 inside4_32 { 192.0.2.7 }\n");
+  EXPECT_EQ(kill_switch_changes("cp0", more, many), "delete element inet centipede-cp0 inside4_32 { 192.0.2.7 }\n");
 }
 
 TEST_F(KillSwitchTest, a_tunnels_name_is_never_read_as_commands) {

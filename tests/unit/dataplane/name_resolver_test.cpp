@@ -145,6 +145,7 @@ TEST_F(NameResolverTest, all_addresses_of_both_families_count_but_for_those_that
     ASSERT_TRUE(resolver->ask({.peer = 7, .hosts = {{"vpn.example.org", 5820}}, .uplinks = {}}));
     const auto got = wait();
     EXPECT_EQ(got.peer, 7U);
+    EXPECT_EQ(got.hosts, (std::vector<control::HostEndpoint>{{"vpn.example.org", 5820}}));
     EXPECT_EQ(got.problem, "");
     EXPECT_THAT(texts(got), UnorderedElementsAre("192.0.2.1:5820", "192.0.2.2:5820", "[2001:db8::1]:5820"));
   });
@@ -216,6 +217,31 @@ TEST_F(NameResolverTest, a_silent_name_server_holds_up_neither_the_other_names_n
     resolver = start(std::chrono::milliseconds(200));
     resolver->ask({.peer = 3, .hosts = {{"silent.example.org", 1}}, .uplinks = {}});
     EXPECT_EQ(wait().problem, "resolving silent.example.org: the name servers do not answer");
+  });
+}
+
+TEST_F(NameResolverTest, many_names_that_nobody_answers_for_hold_up_the_next_one_no_longer_than_their_share) {
+  test::in_private_network([&] {
+    test::set_up("lo");
+    const NameServer server([](const std::vector<uint8_t>& question) {
+      const bool silent = std::ranges::search(question, std::string_view("silent")).begin() != question.end();
+      return silent ? std::vector<uint8_t>{}
+                    : answer(question, {type_of(question) == type_a ? "192.0.2.9" : "fd00::9"});
+    });
+    const auto resolver = start();
+    constexpr uint32_t silent = NameResolver::at_once + 10;
+    for (uint32_t peer = 1; peer <= silent; ++peer)
+      resolver->ask({.peer = peer, .hosts = {{"silent" + std::to_string(peer) + ".example.org", 1}}, .uplinks = {}});
+    resolver->ask({.peer = silent + 1, .hosts = {{"quick.example.org", 1}}, .uplinks = {}});
+    const auto asked = Clock::now();
+    uint32_t gave_way = 0;
+    auto got = wait();
+    for (; got.endpoints.empty() && got.peer != 0; got = wait())
+      ++gave_way;
+    EXPECT_EQ(got.peer, silent + 1);
+    EXPECT_LT(Clock::now() - asked, std::chrono::seconds(4)) << "not the 10 s that silence may last";
+    EXPECT_GE(gave_way, 11U) << "those that had waited longest";
+    EXPECT_LE(gave_way, NameResolver::at_once) << "and nobody without need";
   });
 }
 

@@ -5,7 +5,8 @@
 namespace centipede {
 namespace {
 
-const std::vector<control::UnresolvedPeer> one_peer{{.peer = 3, .hosts = {{"vpn.example.org", 5820}}}};
+const std::vector<control::HostEndpoint> hosts{{"vpn.example.org", 5820}};
+const std::vector<control::UnresolvedPeer> one_peer{{.peer = 3, .hosts = hosts}};
 
 // Asks when it is due and reports the outcome: the pauses between the questions.
 std::vector<Duration> pauses(ResolveSchedule& schedule, const std::string& problem, int count, Instant& now) {
@@ -14,7 +15,7 @@ std::vector<Duration> pauses(ResolveSchedule& schedule, const std::string& probl
     EXPECT_EQ(schedule.due(one_peer, now).size(), 1U);
     EXPECT_EQ(schedule.next(), never) << "it is under way";
     EXPECT_TRUE(schedule.due(one_peer, now).empty());
-    schedule.answered(3, problem, now);
+    schedule.answered(3, hosts, problem, now);
     all.push_back(schedule.next() - now);
     EXPECT_TRUE(schedule.due(one_peer, schedule.next() - Duration(1)).empty());
     now = schedule.next();
@@ -54,7 +55,7 @@ TEST(ResolveSchedule, other_names_and_other_uplinks_are_tried_at_once) {
   schedule.uplinks_changed(now);
   EXPECT_EQ(schedule.due(one_peer, now).size(), 1U);
   schedule.uplinks_changed(now);
-  schedule.answered(3, "no", now);
+  schedule.answered(3, hosts, "no", now);
   EXPECT_EQ(schedule.next(), now) << "what was under way may have failed for want of the new uplink";
   (void)pauses(schedule, "no", 3, now);
   now -= milliseconds(1);
@@ -65,10 +66,22 @@ TEST(ResolveSchedule, a_problem_is_news_once) {
   ResolveSchedule schedule;
   Instant now{};
   (void)schedule.due(one_peer, now);
-  EXPECT_TRUE(schedule.answered(3, "no such name", now));
-  EXPECT_FALSE(schedule.answered(3, "no such name", now));
-  EXPECT_TRUE(schedule.answered(3, "", now));
-  EXPECT_FALSE(schedule.answered(4, "nobody asked", now));
+  EXPECT_TRUE(schedule.answered(3, hosts, "no such name", now));
+  EXPECT_FALSE(schedule.answered(3, hosts, "no such name", now));
+  EXPECT_TRUE(schedule.answered(3, hosts, "", now));
+  EXPECT_FALSE(schedule.answered(4, hosts, "nobody asked", now));
+}
+
+TEST(ResolveSchedule, an_answer_that_is_about_earlier_names_is_none) {
+  ResolveSchedule schedule;
+  const Instant now{};
+  ASSERT_EQ(schedule.due(one_peer, now).size(), 1U);
+  const std::vector<control::HostEndpoint> others{{"other.example.org", 5820}};
+  ASSERT_EQ(schedule.due({{.peer = 3, .hosts = others}}, now).size(), 1U);
+  EXPECT_FALSE(schedule.answered(3, hosts, "no such name", now));
+  EXPECT_EQ(schedule.next(), never) << "the question about the others is still under way";
+  EXPECT_TRUE(schedule.answered(3, others, "no such name", now));
+  EXPECT_EQ(schedule.next(), now + seconds(1));
 }
 
 }  // namespace
