@@ -26,7 +26,7 @@ int export_config(Host& host, const std::string& interface) {
   const auto status = tunnel.status();
   if (!status) return tunnel.code();
   host.out << config_text(*status, *settings) << std::flush;
-  return host.out ? done : complain(host, failed, "writing to standard output failed");
+  return done;
 }
 
 }  // namespace centipede::cli
