@@ -5,7 +5,7 @@ import json
 import signal
 import sys
 
-from bed import CENTIPEDE, Bed, MODE, check, wait_for
+from bed import CENTIPEDE, Bed, check, wait_for
 
 WIREGUARD = """[Interface]
 PrivateKey = cGxhaW5seSBhIGtleSBvZiBXaXJlR3VhcmQncyAtLS0=
@@ -107,7 +107,7 @@ def files(laptop):
     """What export prints, with its key, is what is in force; a bad file changes nothing."""
     exported = does(laptop, "export")
     check(laptop.private_key not in exported, "export shows no secret")
-    whole = exported.replace("[interface]\n", f'[interface]\nprivate_key = "{laptop.private_key}"\nmode = "{MODE}"\n', 1)
+    whole = exported.replace("[interface]\n", f'[interface]\nprivate_key = "{laptop.private_key}"\n', 1)
     laptop.host.write("/etc/centipede/cp0.toml", whole)
     check("in force already" in does(laptop, "reload"), "what was exported is what is in force")
     laptop.host.write("/etc/centipede/cp0.toml", whole[:-9])
