@@ -5,7 +5,7 @@ import json
 import signal
 import sys
 
-from bed import CENTIPEDE, Bed, MODE, check, wait_for
+from bed import CENTIPEDE, Bed, check, wait_for
 
 WIREGUARD = """[Interface]
 PrivateKey = cGxhaW5seSBhIGtleSBvZiBXaXJlR3VhcmQncyAtLS0=
@@ -58,6 +58,16 @@ def shows(laptop):
     check("path" in does(laptop, "events", "--no-follow"), "there are events of paths")
 
 
+def output_that_cannot_be_written(laptop):
+    for words in ("status", "status --json", "peer list", "export", "events --no-follow", "ping office -c 1", "--help",
+                  "completion fish", "genpsk", "doctor --json"):
+        full = laptop.host.run("sh", "-c", f"exec {CENTIPEDE} {words} > /dev/full", check=False)
+        check(full.returncode == 1 and "No space left" in full.stderr, f"{words} > /dev/full: {full.stderr.strip()}")
+    without_reader = f"cd $(mktemp -d) && mkfifo f && exec 3<>f 4>f 3<&- && {CENTIPEDE} status >&4; echo $?"
+    gone = laptop.host.run("sh", "-c", without_reader)
+    check((gone.stdout, gone.stderr) == ("141\n", ""), "a reader that has left ends it as it ends others, without a word")
+
+
 def peers(laptop):
     key = new_key(laptop.host)
     laptop.host.centipede("genpsk", "-o", "/etc/centipede/guest.psk")
@@ -97,7 +107,7 @@ def files(laptop):
     """What export prints, with its key, is what is in force; a bad file changes nothing."""
     exported = does(laptop, "export")
     check(laptop.private_key not in exported, "export shows no secret")
-    whole = exported.replace("[interface]\n", f'[interface]\nprivate_key = "{laptop.private_key}"\nmode = "{MODE}"\n', 1)
+    whole = exported.replace("[interface]\n", f'[interface]\nprivate_key = "{laptop.private_key}"\n', 1)
     laptop.host.write("/etc/centipede/cp0.toml", whole)
     check("in force already" in does(laptop, "reload"), "what was exported is what is in force")
     laptop.host.write("/etc/centipede/cp0.toml", whole[:-9])
@@ -135,6 +145,7 @@ def main():
         office.wait_active(2)
         pings = laptop.host.pinging("10.10.0.2", 0.002, 500)
         shows(laptop)
+        output_that_cannot_be_written(laptop)
         peers(laptop)
         paths_and_uplinks(laptop)
         files(laptop)

@@ -192,6 +192,18 @@ Result<TunnelStatus> Client::status() {
   return status_from_json(*answer);
 }
 
+Result<InterfaceSettings> Client::interface_settings() {
+  const auto answer = request("GET", "/v1/interface");
+  if (!answer) return std::unexpected(answer.error());
+  const auto said = nlohmann::json::parse(*answer, nullptr, false);
+  if (!said.is_object() || !said.contains("configured")) {
+    return fail("the daemon does not say how it was configured: it is of another version, restart it", EPROTO);
+  }
+  auto settings = interface_settings_from_json(said["configured"]);
+  if (!settings) return fail("reading how it was configured: " + settings.error().text, EPROTO);
+  return settings;
+}
+
 Result<ShownSettings> Client::settings() {
   const auto answer = request("GET", "/v1/config");
   if (!answer) return std::unexpected(answer.error());

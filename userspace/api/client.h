@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "api/config_json.h"
+#include "api/interface_json.h"
 #include "base/result.h"
 #include "dataplane/event_log.h"
 #include "dataplane/tunnel_control.h"
@@ -35,7 +36,9 @@ class Client {
 
   Result<TunnelStatus> status();
   Result<std::string> status_text();  // the JSON as it came, without the line's end
-  // What may change while it runs, without preshared keys.
+  // What cannot change while it runs, as it was configured.
+  Result<InterfaceSettings> interface_settings();
+  // What may, without preshared keys.
   Result<ShownSettings> settings();
   Result<void> attach_uplink(const UplinkSettings& uplink);
   Result<void> detach_uplink(std::string_view name);

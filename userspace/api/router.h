@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "api/counters.h"
+#include "api/interface_json.h"
 #include "base/result.h"
 #include "dataplane/tunnel_control.h"
 
@@ -40,6 +41,7 @@ struct ApiContext {
   TunnelControl& tunnel;
   Reload reload;
   ApiCounters& counters;
+  InterfaceSettings interface{};  // as the tunnel was started
 };
 
 struct Route {

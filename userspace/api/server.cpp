@@ -64,8 +64,8 @@ class Server::Impl {
   Impl& operator=(const Impl&) = delete;
 
  private:
-  Impl(TunnelControl& tunnel, Reload reload, FileDescriptor stop)
-      : tunnel_(tunnel), router_({tunnel, std::move(reload), counters_}), stop_(std::move(stop)) {}
+  Impl(TunnelControl& tunnel, const ServerOptions& options, FileDescriptor stop)
+      : tunnel_(tunnel), router_({tunnel, options.reload, counters_, options.interface}), stop_(std::move(stop)) {}
   void tell_of_events(uint64_t newest);  // than which newer ones are told of
 
   TunnelControl& tunnel_;
@@ -85,7 +85,7 @@ Result<std::unique_ptr<Server::Impl>> Server::Impl::start(TunnelControl& tunnel,
   if (!whole) return std::unexpected(whole.error());
   auto reading = bind_reading(reading_socket_path(path), options.reading_group);
   if (!reading) return std::unexpected(reading.error());
-  std::unique_ptr<Impl> impl(new Impl(tunnel, options.reload, std::move(stop)));
+  std::unique_ptr<Impl> impl(new Impl(tunnel, options, std::move(stop)));
   const SignalsBlocked blocked;
   const EventLog& events = tunnel.events();
   auto first = Connections::start(impl->router_, events, impl->counters_, std::move(*whole), true, options.whole);

@@ -21,6 +21,7 @@ namespace centipede::api {
 
 struct ServerOptions {
   Reload reload;
+  InterfaceSettings interface{};  // as the tunnel was started
   std::string reading_group = api::reading_group;
   ConnectionLimits whole;
   ConnectionLimits reading{

@@ -25,7 +25,8 @@ Result<ApiAnswer> show_interface(const Call& call) {
                           {"addresses", std::move(addresses)},
                           {"mtu", status.mtu},
                           {"aead", status.aead},
-                          {"uptime_s", std::chrono::duration<double>(status.uptime).count()}});
+                          {"uptime_s", std::chrono::duration<double>(status.uptime).count()},
+                          {"configured", interface_settings_json(call.context.interface)}});
 }
 
 Result<ApiAnswer> show_sessions(const Call& call) {

@@ -108,6 +108,7 @@ int run_tunnel(Host& host, const StartedFrom& from, TunnelConfig config) {
   config.tun_queues = host.service_manager.take_kept_queues();
   config.forget_tun_queues = [&host] { host.service_manager.forget_queues(); };
   auto fixed = fixed_part(config);
+  auto interface = api::interface_settings(config);
   auto tunnel = host.start_tunnel(std::move(config));
   if (!tunnel) {
     // An interface that was kept and does not fit stands in the way of the next start, too.
@@ -116,8 +117,9 @@ int run_tunnel(Host& host, const StartedFrom& from, TunnelConfig config) {
   }
   Reloader reloader(**tunnel, from, std::move(fixed));
   // Ends before the tunnel: it waits for the API's calls in progress.
-  auto server = api::Server::start(**tunnel, api::socket_path(host.runtime_directory, name),
-                                   {.reload = [&reloader] { return reloader.reload(); }});
+  auto server =
+      api::Server::start(**tunnel, api::socket_path(host.runtime_directory, name),
+                         {.reload = [&reloader] { return reloader.reload(); }, .interface = std::move(interface)});
   if (!server) return complain(host, failed, "starting the API of " + name + ": " + server.error().text);
   spdlog::info("{} runs over {}, port {}, public key {}", name, uplinks, port, key);
   (*signals)->watch(tunnel->get(), [&reloader] { reloader.request(); });

@@ -6,6 +6,7 @@
 #include <bit>
 #include <filesystem>
 
+#include "api/interface_json.h"
 #include "api/paths.h"
 #include "cli/config_document.h"
 
@@ -20,7 +21,12 @@ constexpr std::array<std::string_view, 18> interface_keys{"private_key",  "priva
                                                           "dns",          "dns_search"};
 constexpr std::array<std::string_view, 3> sections{"interface", "uplink", "peer"};
 
-crypto::Identity read_identity(Section& section, bool& holds_secret) {
+struct FoundIdentity {
+  crypto::Identity identity;
+  std::string file;
+};
+
+FoundIdentity read_identity(Section& section, bool& holds_secret) {
   const auto secret = read_secret(section, "private_key", holds_secret);
   if (!secret) {
     section.source().mistake(section.position(), "[interface] has no private_key",
@@ -32,7 +38,7 @@ crypto::Identity read_identity(Section& section, bool& holds_secret) {
     section.source().mistake(section.position(key), std::string(key) + " holds no valid key",
                              "it must be 44 characters of base64, as `centipede genkey` prints them");
   }
-  return std::move(*identity);
+  return {std::move(*identity), secret->file};
 }
 
 std::vector<Prefix> read_addresses(const Section& section) {
@@ -57,21 +63,15 @@ std::vector<Prefix> read_addresses(const Section& section) {
   return addresses;
 }
 
-ReceiveMode read_mode(const Section& section) {
-  const auto text = section.text("mode");
-  if (!text || text->text == "auto") return ReceiveMode::automatic;
-  if (text->text == "xdp") return ReceiveMode::xdp;
-  if (text->text == "udp") return ReceiveMode::udp;
-  section.source().mistake(text->at, "unknown mode " + in_quotes(text->text), "use \"auto\", \"xdp\" or \"udp\"");
-}
-
-crypto::AeadChoice read_aead(const Section& section) {
-  const auto text = section.text("aead");
-  if (!text || text->text == "auto") return crypto::AeadChoice::automatic;
-  if (text->text == "ipsec-mb") return crypto::AeadChoice::ipsec_mb;
-  if (text->text == "sodium") return crypto::AeadChoice::sodium;
-  section.source().mistake(text->at, "unknown aead " + in_quotes(text->text),
-                           "use \"auto\", \"ipsec-mb\" or \"sodium\"");
+// One of three words; without the key the first.
+template <class Choice>
+Choice read_choice(const Section& section, std::string_view key, const std::array<std::string_view, 3>& names) {
+  const auto text = section.text(key);
+  if (!text) return Choice{};
+  const auto found = std::ranges::find(names, text->text);
+  if (found != names.end()) return static_cast<Choice>(found - names.begin());
+  section.source().mistake(text->at, "unknown " + std::string(key) + " " + in_quotes(text->text),
+                           "use " + in_quotes(names[0]) + ", " + in_quotes(names[1]) + " or " + in_quotes(names[2]));
 }
 
 unsigned read_mtu(const Section& section) {
@@ -106,7 +106,7 @@ TunnelConfig read_document(Source& source, toml::table& document, bool& holds_se
   if (node == nullptr) source.mistake({1, 1}, "there is no [interface] section", "add one with a private_key");
   if (!node->is_table()) source.mistake(node->source().begin, "interface is no table", "write [interface]");
   Section section(source, *node->as_table(), "[interface]", interface_keys);
-  auto identity = read_identity(section, holds_secret);
+  auto [identity, key_file] = read_identity(section, holds_secret);
   const crypto::PublicKey own = identity.public_key();
   const TunnelConfig defaults{.identity = identity.clone()};
   FoundUplinks found = read_uplinks(section, document, name);
@@ -116,11 +116,12 @@ TunnelConfig read_document(Source& source, toml::table& document, bool& holds_se
   return TunnelConfig{
       .name = name,
       .identity = std::move(identity),
+      .private_key_file = std::move(key_file),
       .addresses = read_addresses(section),
       .listen_port = static_cast<uint16_t>(number("listen_port", 1, 65535, defaults.listen_port)),
       .workers = number("workers", 0, CP_MAX_WORKERS, defaults.workers),
-      .mode = read_mode(section),
-      .aead = read_aead(section),
+      .mode = read_choice<ReceiveMode>(section, "mode", api::mode_names),
+      .aead = read_choice<crypto::AeadChoice>(section, "aead", api::aead_names),
       .busy_poll_us = number("busy_poll_us", 0, 1'000'000, defaults.busy_poll_us),
       .mtu = read_mtu(section),
       .window_bits = read_window_bits(section),

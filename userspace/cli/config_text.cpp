@@ -34,6 +34,27 @@ std::string path_section(const control::PathSettings& path) {
   return out;
 }
 
+// All of them, so that a later version with other defaults reads the same tunnel.
+std::string interface_lines(const api::InterfaceSettings& interface) {
+  std::string out;
+  if (interface.private_key_file.empty()) {
+    out += "# private_key_file = \"FILE\"    fill in: the key of this tunnel is not shown\n";
+  } else {
+    out += "private_key_file = " + toml_text(interface.private_key_file) + "\n";
+  }
+  if (!interface.addresses.empty()) out += "address = " + toml_list(texts_of(interface.addresses)) + "\n";
+  out += fmt::format("listen_port = {}\nworkers = {}\n", interface.listen_port, interface.workers);
+  out += "mode = " + toml_text(api::name_of(interface.mode, api::mode_names)) + "\n";
+  out += "aead = " + toml_text(api::name_of(interface.aead, api::aead_names)) + "\n";
+  out += fmt::format("busy_poll_us = {}\nmtu = {}\nwindow = {}\n", interface.busy_poll_us, interface.mtu,
+                     uint64_t{1} << interface.window_bits);
+  out += fmt::format("heartbeat_ms = {}\nrekey_seconds = {}\n", interface.heartbeat_ms, interface.rekey_seconds);
+  out += fmt::format("routes = {}\nkill_switch = {}\n", interface.routes, interface.kill_switch);
+  if (!interface.dns.empty()) out += "dns = " + toml_list(texts_of(interface.dns)) + "\n";
+  if (!interface.dns_search.empty()) out += "dns_search = " + toml_list(interface.dns_search) + "\n";
+  return out;
+}
+
 }  // namespace
 
 std::string toml_text(std::string_view text) {
@@ -76,24 +97,19 @@ std::string peer_section(const control::PeerSettings& peer, bool hidden_key) {
   return out;
 }
 
-std::string config_text(const TunnelStatus& status, const api::ShownSettings& shown) {
+std::string config_text(const TunnelStatus& status, const api::InterfaceSettings& interface,
+                        const api::ShownSettings& shown) {
   const TunnelSettings& settings = shown.settings;
-  std::string out =
-      "# The tunnel " + status.name + " as it runs, from centipede " + status.version + ".\n[interface]\n";
-  out += "# private_key_file = \"FILE\"    fill in: the key is not shown; `centipede pubkey FILE` prints for it\n";
-  out += "#                              " + status.public_key.base64() + "\n";
-  if (!status.addresses.empty()) out += "address = " + toml_list(texts_of(status.addresses)) + "\n";
-  out += fmt::format("listen_port = {}\n", status.listen_port);
+  std::string out = "# The tunnel " + status.name + " as it runs, from centipede " + status.version + ".\n" +
+                    fmt::format("# In force: an MTU of {}, AEAD {}, public key {}.\n[interface]\n", status.mtu,
+                                status.aead, status.public_key.base64()) +
+                    interface_lines(interface);
   std::vector<std::string> names;
   names.reserve(settings.uplinks.size());
   for (const auto& uplink : settings.uplinks)
     names.push_back(uplink.name);
   if (!names.empty()) out += "uplinks = " + toml_list(names) + "\n";
   if (!settings.excluded_uplinks.empty()) out += "exclude_uplinks = " + toml_list(settings.excluded_uplinks) + "\n";
-  out +=
-      fmt::format("# In force: an MTU of {}, AEAD {}. What else the file at the start said of [interface] (workers,\n",
-                  status.mtu, status.aead);
-  out += "# mode, window, routes, kill_switch, dns and the like) is for you to copy.\n";
   for (const auto& uplink : settings.uplinks) {
     if (uplink != UplinkSettings{.name = uplink.name}) out += uplink_section(uplink);
   }

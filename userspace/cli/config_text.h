@@ -6,12 +6,14 @@
 #include <vector>
 
 #include "api/config_json.h"
+#include "api/interface_json.h"
 #include "dataplane/tunnel_status.h"
 
 namespace centipede::cli {
 
-// What is secret or unknown is a comment that says what to fill in.
-[[nodiscard]] std::string config_text(const TunnelStatus& status, const api::ShownSettings& shown);
+// `status` is told in comments. What is secret is a comment that says what to fill in.
+[[nodiscard]] std::string config_text(const TunnelStatus& status, const api::InterfaceSettings& interface,
+                                      const api::ShownSettings& shown);
 
 // The parts: a text in quotes, with escapes; a list of them; one [[peer]] section (`hidden_key`: there is a preshared
 // key that is not shown).

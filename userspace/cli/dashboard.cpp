@@ -19,25 +19,22 @@ int dashboard(Host& host, const DashboardOptions& options) {
   sigaddset(&ends, SIGINT);
   sigaddset(&ends, SIGTERM);
   pthread_sigmask(SIG_BLOCK, &ends, &before);
-  int code = done;
-  {
-    const auto server = DashboardServer::start({options.interface, host.runtime_directory}, options.port);
-    if (server) {
-      host.err
-          << "The dashboard of "
-          << options.interface << ", for browsers on this machine. Whoever has the address may look. Ctrl-C ends it.\n"
-          << std::flush;
-      host.out << (*server)->url() << '\n' << std::flush;
-      int arrived = 0;
-      sigwait(&ends, &arrived);
-    } else {
-      const bool taken = server.error().code == EADDRINUSE;
-      code = complain(host, failed,
-                      server.error().text + (taken ? "; choose another port: --port 0 takes a free one" : ""));
-    }
+  const auto server = DashboardServer::start({options.interface, host.runtime_directory}, options.port);
+  if (server) {
+    host.err
+        << "The dashboard of "
+        << options.interface << ", for browsers on this machine. Whoever has the address may look. Ctrl-C ends it.\n"
+        << std::flush;
+    host.out << (*server)->url() << '\n' << std::flush;
+    int arrived = 0;
+    sigwait(&ends, &arrived);
   }
+  // The server's end may have to wait for a daemon that does not answer: a second signal ends us at once.
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  return code;
+  if (server) return done;
+  const bool taken = server.error().code == EADDRINUSE;
+  return complain(host, failed,
+                  server.error().text + (taken ? "; choose another port: --port 0 takes a free one" : ""));
 }
 
 }  // namespace centipede::cli

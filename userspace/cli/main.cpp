@@ -8,6 +8,7 @@
 
 #include "cli/command_line.h"
 #include "cli/privilege.h"
+#include "cli/standard_output.h"
 #include "dataplane/daemon.h"
 #include "dataplane/host_settings.h"
 
@@ -36,9 +37,12 @@ void prepare_process() {
 }  // namespace
 
 int main(int argc, char** argv) {
-  signal(SIGPIPE, SIG_IGN);  // a reader that leaves is an error of the write, not the end of a tunnel
+  // A reader that leaves is an error of the write, not the end of a tunnel.
+  const auto inherited = signal(SIGPIPE, SIG_IGN);
+  centipede::cli::StandardOutput output(STDOUT_FILENO);
+  std::ostream out(&output);
   centipede::cli::Host host{.in = std::cin,
-                            .out = std::cout,
+                            .out = out,
                             .err = std::cerr,
                             .start_tunnel = start_daemon,
                             .missing_privilege = centipede::cli::missing_tunnel_privilege,
@@ -49,9 +53,11 @@ int main(int argc, char** argv) {
   const std::string_view no_color = environment("NO_COLOR");
   const std::string_view terminal = environment("TERM");
   host.colours = host.out_is_terminal && no_color.empty() && !terminal.empty() && terminal != "dumb";
+  int code = centipede::cli::done;
   try {
-    return centipede::cli::run_command_line(host, argc, argv);
+    code = centipede::cli::run_command_line(host, argc, argv);
   } catch (const std::exception& error) {
-    return centipede::cli::complain(host, centipede::cli::failed, error.what());
+    code = centipede::cli::complain(host, centipede::cli::failed, error.what());
   }
+  return centipede::cli::finished(host, output, inherited, code);
 }

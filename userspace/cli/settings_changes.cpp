@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <map>
 
+#include "api/interface_json.h"
+
 namespace centipede::cli {
 namespace {
 
@@ -77,15 +79,6 @@ std::string texts(const std::vector<T>& values) {
   return all;
 }
 
-const char* text(ReceiveMode mode) {
-  return mode == ReceiveMode::automatic ? "auto" : mode == ReceiveMode::xdp ? "xdp" : "udp";
-}
-
-const char* text(crypto::AeadChoice aead) {
-  if (aead == crypto::AeadChoice::automatic) return "auto";
-  return aead == crypto::AeadChoice::ipsec_mb ? "ipsec-mb" : "sodium";
-}
-
 const char* text(bool value) {
   return value ? "true" : "false";
 }
@@ -108,8 +101,8 @@ std::vector<FixedKey> fixed_part(const TunnelConfig& config) {
           {"address", texts(config.addresses)},
           {"listen_port", std::to_string(config.listen_port)},
           {"workers", std::to_string(config.workers)},
-          {"mode", text(config.mode)},
-          {"aead", text(config.aead)},
+          {"mode", api::name_of(config.mode, api::mode_names)},
+          {"aead", api::name_of(config.aead, api::aead_names)},
           {"busy_poll_us", std::to_string(config.busy_poll_us)},
           {"mtu", std::to_string(config.mtu)},
           {"window", std::to_string(uint64_t{1} << config.window_bits)},

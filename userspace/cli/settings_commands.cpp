@@ -23,10 +23,12 @@ int export_config(Host& host, const std::string& interface) {
   if (!tunnel.valid()) return tunnel.code();
   const auto settings = tunnel.api().settings();
   if (!settings) return tunnel.tell(settings.error());
+  const auto interface_settings = tunnel.api().interface_settings();
+  if (!interface_settings) return tunnel.tell(interface_settings.error());
   const auto status = tunnel.status();
   if (!status) return tunnel.code();
-  host.out << config_text(*status, *settings) << std::flush;
-  return host.out ? done : complain(host, failed, "writing to standard output failed");
+  host.out << config_text(*status, *interface_settings, *settings) << std::flush;
+  return done;
 }
 
 }  // namespace centipede::cli

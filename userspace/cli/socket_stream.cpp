@@ -10,12 +10,12 @@ namespace centipede::cli {
 SocketStream::SocketStream(FileDescriptor socket, int stop_fd, const StreamLimits& limits)
     : socket_(std::move(socket)), stop_fd_(stop_fd), limits_(limits), read_deadline_(Clock::now() + limits.read_time) {}
 
-bool SocketStream::wait(short events, Clock::time_point deadline, bool stoppable) const {
+bool SocketStream::wait(short events, Clock::time_point deadline) const {
   while (true) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
     if (left <= 0) return false;
     std::array<pollfd, 2> waiting{{{socket_.get(), events, 0}, {stop_fd_, POLLIN, 0}}};
-    const int ready = poll(waiting.data(), stoppable ? 2 : 1, static_cast<int>(left));
+    const int ready = poll(waiting.data(), waiting.size(), static_cast<int>(left));
     if (ready < 0 && errno == EINTR) continue;
     if (ready <= 0) return false;
     return waiting[0].revents != 0;  // when only the stop event is there: leave
@@ -23,11 +23,11 @@ bool SocketStream::wait(short events, Clock::time_point deadline, bool stoppable
 }
 
 bool SocketStream::is_readable() const {
-  return buffer_begin_ < buffer_end_ || wait(POLLIN, read_deadline_, true);
+  return buffer_begin_ < buffer_end_ || wait(POLLIN, read_deadline_);
 }
 
 bool SocketStream::is_writable() const {
-  return wait(POLLOUT, Clock::now() + limits_.write_time, false);
+  return wait(POLLOUT, Clock::now() + limits_.write_time);
 }
 
 ssize_t SocketStream::read(char* into, size_t size) {
@@ -36,7 +36,7 @@ ssize_t SocketStream::read(char* into, size_t size) {
       too_long_ = true;
       return -1;
     }
-    if (!wait(POLLIN, read_deadline_, true)) {
+    if (!wait(POLLIN, read_deadline_)) {
       timed_out_ = true;
       return -1;
     }
@@ -54,7 +54,7 @@ ssize_t SocketStream::read(char* into, size_t size) {
 
 ssize_t SocketStream::write(const char* from, size_t size) {
   if (write_deadline_ == Clock::time_point{}) write_deadline_ = Clock::now() + limits_.write_time;
-  if (!wait(POLLOUT, write_deadline_, false)) return -1;
+  if (!wait(POLLOUT, write_deadline_)) return -1;
   return send(socket_.get(), from, size, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 

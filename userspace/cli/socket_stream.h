@@ -1,6 +1,6 @@
 // One accepted connection as the HTTP library reads and writes it, with a bound on everything a client could stretch:
 // the time of the whole exchange (however slowly the bytes drip) and the bytes read.
-// Ownership: owns the socket. Threading: one thread; `stop_fd` becoming readable ends a waiting read.
+// Ownership: owns the socket. Threading: one thread; `stop_fd` becoming readable ends a wait.
 #pragma once
 
 // The HTTP library's header names everything of <regex>, OpenSSL and more: only this layer's sources include it.
@@ -39,7 +39,7 @@ class SocketStream : public httplib::Stream {
 
  private:
   using Clock = std::chrono::steady_clock;
-  bool wait(short events, Clock::time_point deadline, bool stoppable) const;
+  bool wait(short events, Clock::time_point deadline) const;
 
   FileDescriptor socket_;
   int stop_fd_;

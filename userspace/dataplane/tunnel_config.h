@@ -37,6 +37,7 @@ struct TunnelSettings {
 struct TunnelConfig {
   std::string name = "cp0";  // of the interface
   crypto::Identity identity;
+  std::string private_key_file;   // it came from; absolute. Empty: it stood in the configuration itself
   std::vector<Prefix> addresses;  // of the interface, with host bits
   uint16_t listen_port = 5820;
   unsigned workers = 0;  // 0: one a core

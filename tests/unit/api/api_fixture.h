@@ -70,7 +70,10 @@ class ApiTest : public testing::Test {
   FakeTunnel tunnel_;
   ApiCounters counters_;
   Reload reload_;
-  Router router_{{tunnel_, [this] { return reload_(); }, counters_}};
+  Router router_{{tunnel_,
+                  [this] { return reload_(); },
+                  counters_,
+                  {.mode = ReceiveMode::udp, .dns = {*IpAddress::parse("10.10.0.53")}}}};
 };
 
 }  // namespace centipede::api

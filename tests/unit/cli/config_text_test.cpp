@@ -97,37 +97,32 @@ class ConfigTextTest : public testing::Test {
     status_.name = "cp0";
     status_.version = "0.1.0";
     status_.public_key = identity.public_key();
-    status_.listen_port = 5821;
-    status_.addresses = {*Prefix::parse("10.10.0.1/24"), *Prefix::parse("fd10::1/64")};
     status_.mtu = 1420;
     status_.aead = "libsodium";
+    interface_ = {.private_key_file = folder_.file("cp0.key"),
+                  .addresses = {*Prefix::parse("10.10.0.1/24"), *Prefix::parse("fd10::1/64")},
+                  .listen_port = 5821,
+                  .window_bits = 15,
+                  .heartbeat_ms = 250,
+                  .rekey_seconds = 120};
     ASSERT_TRUE(write_new_secret_file(folder_.file("cp0.key"), identity.private_base64()));
     ASSERT_TRUE(write_new_secret_file(folder_.file("office.psk"), crypto::to_base64(std::array<uint8_t, 32>{9})));
   }
 
-  // The text with what it says is to be filled in.
-  [[nodiscard]] std::string filled_in(const std::string& text) const {
-    std::string out = text;
-    const std::string gap = "# private_key_file = \"FILE\"";
-    const size_t at = out.find(gap);
-    EXPECT_NE(at, std::string::npos) << text;
-    return out.replace(at, gap.size(), "private_key_file = \"cp0.key\" #");
-  }
-
   TemporaryFolder folder_;
   TunnelStatus status_;
+  api::InterfaceSettings interface_;
 };
 
 TEST_F(ConfigTextTest, settings_that_are_written_are_read_back_the_same) {
   for (uint32_t seed = 0; seed < test::rounds(3000); ++seed) {
     const TunnelSettings settings = RandomSettings(seed).settings(folder_.file("office.psk"));
-    const std::string text = config_text(status_, {settings, {}});
-    const auto loaded = parse_config(filled_in(text), folder_.file("cp0.toml"));
+    const std::string text = config_text(status_, interface_, {settings, {}});
+    const auto loaded = parse_config(text, folder_.file("cp0.toml"));
     ASSERT_TRUE(loaded) << loaded.error().text << "\n" << text;
     const TunnelConfig& read = loaded->tunnel;
     ASSERT_EQ(read.identity.public_key(), status_.public_key);
-    ASSERT_EQ(read.addresses, status_.addresses);
-    ASSERT_EQ(read.listen_port, 5821);
+    ASSERT_EQ(api::interface_settings(read), interface_);
     ASSERT_EQ(read.live.uplinks, settings.uplinks) << text;
     ASSERT_EQ(read.live.excluded_uplinks, settings.excluded_uplinks) << text;
     ASSERT_EQ(read.live.peers.size(), settings.peers.size()) << text;
@@ -146,12 +141,57 @@ TEST_F(ConfigTextTest, settings_that_are_written_are_read_back_the_same) {
   }
 }
 
+// Whatever [interface] may say, the file that is exported says the same.
+TEST_F(ConfigTextTest, every_key_of_the_interface_is_written_and_read_back_the_same) {
+  const std::string every = R"(private_key_file = "cp0.key"
+address = ["10.10.0.1/24", "fd10::1/64"]
+listen_port = 5999
+uplinks = ["eth0", "wl*"]
+exclude_uplinks = ["docker*"]
+workers = 3
+mode = "udp"
+aead = "sodium"
+busy_poll_us = 50
+mtu = 1400
+window = 4096
+heartbeat_ms = 500
+rekey_seconds = 60
+routes = false
+kill_switch = true
+dns = ["10.10.0.53", "fd10::53"]
+dns_search = ["corp.example", "example.org"]
+)";
+  const std::string path = folder_.file("cp0.toml");
+  const auto before = parse_config("[interface]\n" + every, path);
+  ASSERT_TRUE(before) << before.error().text;
+  const auto interface = api::interface_settings(before->tunnel);
+  const auto known = api::interface_settings_from_json(api::interface_settings_json(interface));
+  ASSERT_TRUE(known) << known.error().text;
+  const std::string text = config_text(status_, *known, {.settings = before->tunnel.live});
+  const auto after = parse_config(text, path);
+  ASSERT_TRUE(after) << after.error().text << text;
+  EXPECT_EQ(api::interface_settings(after->tunnel), interface) << text;
+  EXPECT_EQ(after->tunnel.identity.public_key(), before->tunnel.identity.public_key());
+  EXPECT_EQ(after->tunnel.live.uplinks, before->tunnel.live.uplinks);
+  EXPECT_EQ(after->tunnel.live.excluded_uplinks, before->tunnel.live.excluded_uplinks);
+  // No key is forgotten here or there: those that may be given are listed to whoever gives another.
+  const auto unknown = parse_config("[interface]\nzzzzzzzzzzzzzzzzzzzz = 1\n", path);
+  ASSERT_FALSE(unknown);
+  std::istringstream keys(unknown.error().text.substr(unknown.error().text.find("known here:") + 11));
+  for (std::string key; keys >> key;) {
+    if (key == "private_key") continue;
+    EXPECT_THAT(every, HasSubstr(key + " = "));
+    EXPECT_THAT(text, HasSubstr("\n" + key + " = "));
+  }
+}
+
 TEST_F(ConfigTextTest, what_is_secret_or_not_known_is_said_to_be_filled_in) {
   control::PeerSettings peer;
   peer.name = "office";
   peer.public_key = identity_of(2).public_key();
+  interface_.private_key_file.clear();
   const std::string text =
-      config_text(status_, {{.uplinks = {}, .excluded_uplinks = {}, .peers = {peer}}, {peer.public_key}});
+      config_text(status_, interface_, {{.uplinks = {}, .excluded_uplinks = {}, .peers = {peer}}, {peer.public_key}});
   EXPECT_THAT(text, HasSubstr("# preshared_key_file = \"FILE\"    fill in"));
   EXPECT_THAT(text, HasSubstr(status_.public_key.base64()));
   const auto without = parse_config(text, folder_.file("cp0.toml"));

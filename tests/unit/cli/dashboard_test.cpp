@@ -207,5 +207,19 @@ TEST_F(DashboardTest, garbage_bodies_and_silent_connections_keep_nobody_out) {
   EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(2)) << "ending does not wait for them";
 }
 
+TEST_F(DashboardTest, a_browser_that_does_not_read_does_not_hold_up_the_end) {
+  start_api();
+  for (unsigned i = 0; i < EventLog::capacity; ++i)
+    tunnel_.events().post({.kind = "path", .text = std::string(8000, 'x')});
+  const FileDescriptor browser = connect_to("127.0.0.1");
+  const std::string request = "GET " + prefix_ + "v1/events?after=0 HTTP/1.1\r\nHost: localhost\r\n\r\n";
+  ASSERT_EQ(send(browser.get(), request.data(), request.size(), MSG_NOSIGNAL), static_cast<ssize_t>(request.size()));
+  pollfd readable{browser.get(), POLLIN, 0};
+  ASSERT_EQ(poll(&readable, 1, 10000), 1) << "the answer begins";
+  const auto begin = std::chrono::steady_clock::now();
+  dashboard_.reset();
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(2));
+}
+
 }  // namespace
 }  // namespace centipede::cli

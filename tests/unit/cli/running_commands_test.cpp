@@ -24,7 +24,12 @@ class RunningCommandsTest : public CommandTest {
  protected:
   RunningCommandsTest() {
     std::filesystem::create_directory(folder_.file("run"));
-    auto server = api::Server::start(tunnel_, folder_.file("run/cp0.sock"));
+    auto server = api::Server::start(tunnel_, folder_.file("run/cp0.sock"),
+                                     {.interface = {.listen_port = 5820,
+                                                    .mode = ReceiveMode::udp,
+                                                    .window_bits = 12,
+                                                    .heartbeat_ms = 250,
+                                                    .rekey_seconds = 120}});
     EXPECT_TRUE(server) << server.error().text;
     server_ = std::move(*server);
   }
@@ -194,6 +199,8 @@ TEST_F(RunningCommandsTest, export_prints_what_is_in_force_without_secrets) {
   const auto loaded = parse_config(filled, folder_.file("cp0.toml"));
   ASSERT_TRUE(loaded) << loaded.error().text << text;
   EXPECT_EQ(loaded->tunnel.live.uplinks, settings().uplinks);
+  EXPECT_EQ(loaded->tunnel.mode, ReceiveMode::udp);
+  EXPECT_EQ(loaded->tunnel.window_bits, 12U);
   EXPECT_EQ(loaded->tunnel.live.peers.at(0).preshared_key_file, folder_.file("office.psk"));
 }
 
