@@ -107,11 +107,10 @@ class Machine:
     def has_booted(self):
         if self.container.poll() is not None:
             raise AssertionError(f"{self.name} does not boot: {(self.folder / 'console').read_text()}")
-        children = Path(f"/proc/{self.container.pid}/task/{self.container.pid}/children").read_text().split()
-        systemd = [pid for pid in children if Path(f"/proc/{pid}/comm").read_text() == "systemd\n"]
-        if not systemd:
+        found = run("pgrep", "--parent", self.container.pid, "--exact", "systemd", check=False).stdout.split()
+        if not found:
             return False
-        self.leader = systemd[0]
+        self.leader = found[0]
         return self.run("systemctl", "is-system-running", check=False).stdout == "running\n"
 
     def close(self):
