@@ -232,13 +232,16 @@ class Tunnel:
         self.peers.append({"name": other.host.name, "public_key": other.public_key, "allowed_ips": networks,
                            "endpoints": list(endpoints), **options})
 
-    def configure(self):
+    def configuration(self):
         """TOML strings, numbers, booleans and lists of strings look like JSON."""
         lines = ["[interface]", f'private_key = "{self.private_key}"', f"address = {json.dumps(self.addresses)}"]
         lines += [f"{key} = {json.dumps(value)}" for key, value in self.options.items()]
         for peer in self.peers:
             lines += ["", "[[peer]]"] + [f"{key} = {json.dumps(value)}" for key, value in peer.items()]
-        self.host.write(f"/etc/centipede/{self.name}.toml", "\n".join(lines) + "\n")
+        return "\n".join(lines) + "\n"
+
+    def configure(self):
+        self.host.write(f"/etc/centipede/{self.name}.toml", self.configuration())
 
     def attach(self, *uplinks, wait=True):
         self.configure()

@@ -8,6 +8,7 @@
 #include "cli/dashboard.h"
 #include "cli/doctor.h"
 #include "cli/keys_commands.h"
+#include "cli/log.h"
 #include "cli/tunnel_commands.h"
 #include "dataplane/setting_texts.h"
 
@@ -120,7 +121,7 @@ int complete(Host& host, const CLI::App& app, const std::vector<std::string>& wo
 }  // namespace
 
 int complain(const Host& host, int code, const std::string& what) {
-  host.err << "centipede: " << printable_utf8(what) << '\n' << std::flush;
+  host.err << error_prefix() << "centipede: " << printable_utf8(what) << '\n' << std::flush;
   return code;
 }
 

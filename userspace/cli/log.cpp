@@ -1,25 +1,73 @@
 #include "cli/log.h"
 
+#include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
+#include <sys/stat.h>
+#include <syslog.h>
+#include <unistd.h>
 
 #include <cstdlib>
+#include <memory>
 #include <mutex>
+#include <string>
 
 namespace centipede::cli {
 
 namespace {
 
+int priority(spdlog::level::level_enum level) {
+  switch (level) {
+    case spdlog::level::critical:
+      return LOG_CRIT;
+    case spdlog::level::err:
+      return LOG_ERR;
+    case spdlog::level::warn:
+      return LOG_WARNING;
+    case spdlog::level::info:
+      return LOG_INFO;
+    default:
+      return LOG_DEBUG;
+  }
+}
+
+// "<4>" for a warning: sd-daemon(3), which the journal takes for the line's priority.
+class Priority final : public spdlog::custom_flag_formatter {
+ public:
+  void format(const spdlog::details::log_msg& message, const std::tm&, spdlog::memory_buf_t& line) override {
+    const std::string prefix = "<" + std::to_string(priority(message.level)) + ">";
+    line.append(prefix.data(), prefix.data() + prefix.size());
+  }
+  [[nodiscard]] std::unique_ptr<custom_flag_formatter> clone() const override { return std::make_unique<Priority>(); }
+};
+
+// JOURNAL_STREAM is handed on to what a service starts, whose standard error may be another: systemd.exec(5).
+bool journal_reads() {
+  const char* stream = std::getenv("JOURNAL_STREAM");
+  struct stat here{};
+  if (stream == nullptr || fstat(STDERR_FILENO, &here) != 0) return false;
+  return stream == std::to_string(here.st_dev) + ":" + std::to_string(here.st_ino);
+}
+
+std::unique_ptr<spdlog::formatter> line_format() {
+  auto format = std::make_unique<spdlog::pattern_formatter>();
+  format->add_flag<Priority>('N').set_pattern(journal_reads() ? "%N%v" : "%Y-%m-%d %H:%M:%S.%e %l: %v");
+  return format;
+}
+
 void set_default_logger(bool verbose) {
   auto logger = std::make_shared<spdlog::logger>("centipede", std::make_shared<spdlog::sinks::stderr_sink_mt>());
-  const bool journal = std::getenv("JOURNAL_STREAM") != nullptr;
-  logger->set_pattern(journal ? "%l: %v" : "%Y-%m-%d %H:%M:%S.%e %l: %v");
+  logger->set_formatter(line_format());
   logger->set_level(verbose ? spdlog::level::debug : spdlog::level::info);
   logger->flush_on(spdlog::level::trace);
   spdlog::set_default_logger(std::move(logger));
 }
 
 }  // namespace
+
+std::string error_prefix() {
+  return journal_reads() ? "<" + std::to_string(LOG_ERR) + ">" : "";
+}
 
 void start_log(bool verbose) {
   // spdlog hands its default logger out unguarded, so it is replaced before there are threads and never again.

@@ -46,7 +46,7 @@ uint32_t HostSettings::mark() const {
 }
 
 Result<void> HostSettings::protect(std::set<Prefix> networks) {
-  revert_names();
+  if (config_.dns.empty()) revert_names();  // otherwise they are replaced
   if (config_.kill_switch) {  // what was left is replaced
     if (auto set = set_kill_switch(config_.name, networks); !set) return set;
     warn_of_gaps(networks);

@@ -76,10 +76,6 @@ std::unique_ptr<Channel> make_channel(const char* lookups, const std::vector<IpA
   return channel;
 }
 
-bool is_loopback(const IpAddress& address) {
-  return address.is_v4() ? address.bytes()[0] == 127 : address == *IpAddress::parse("::1");
-}
-
 std::vector<IpAddress> addresses_of(const ares_addrinfo* answer) {
   std::vector<IpAddress> all;
   for (const ares_addrinfo_node* node = answer->nodes; node != nullptr; node = node->ai_next) {

@@ -1,6 +1,6 @@
 // The tunnel's name servers, given to what manages the system's resolver while the tunnel runs: systemd-resolved where
-// it runs (through resolvectl), or else resolvconf. The first forgets them with the interface; with the second they
-// outlive a killed process, so a file beside the state file tells the next start of them.
+// it runs (through resolvectl), or else resolvconf. They may outlive a killed process, with resolvconf always, with
+// resolved as long as the interface stays; so a file beside the state file tells the next start of them.
 // Threading: any one thread at a time; each call waits for the programs it runs, a few seconds at most.
 #pragma once
 
@@ -22,9 +22,11 @@ struct NameServers {
 struct ResolverPrograms {
   std::string resolved_runs = "/run/systemd/resolve/resolv.conf";   // is there while systemd-resolved runs
   std::string interface_order = "/etc/resolvconf/interface-order";  // is there with Debian's resolvconf
+  std::string resolv_conf = "/etc/resolv.conf";                     // what the system reads
 };
 
-// The interface must exist. Fails with ENOENT where there is neither of the two.
+// The interface must exist; what was set for it before is replaced. Fails with ENOENT where there is neither of the
+// two.
 Result<void> set_name_servers(std::string_view tunnel, const NameServers& wanted, const std::string& state_directory,
                               const ResolverPrograms& programs = {});
 // Takes back what set_name_servers() did, in this process or in one that was killed; false: there was nothing.

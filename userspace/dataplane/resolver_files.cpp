@@ -1,7 +1,7 @@
 #include "dataplane/resolver_files.h"
 
 #include <algorithm>
-#include <array>
+#include <filesystem>
 
 #include "base/small_file.h"
 
@@ -14,6 +14,25 @@ constexpr std::string_view blanks = " \t\r";
 std::vector<IpAddress> read(const std::string& path) {
   const auto file = read_small_file(path, file_limit);
   return file ? parse_name_servers(file->content.text()) : std::vector<IpAddress>{};
+}
+
+void append_new(std::vector<IpAddress>& servers, const std::vector<IpAddress>& others) {
+  for (const IpAddress& one : others) {
+    if (std::ranges::find(servers, one) == servers.end()) servers.push_back(one);
+  }
+}
+
+// In the order of their names, so that it is the same each time.
+std::vector<IpAddress> read_records(const std::string& folder) {
+  std::vector<std::string> paths;
+  std::error_code error;
+  for (std::filesystem::directory_iterator record(folder, error), end; !error && record != end; record.increment(error))
+    paths.push_back(record->path());
+  std::ranges::sort(paths);
+  std::vector<IpAddress> servers;
+  for (const std::string& path : paths)
+    append_new(servers, read(path));
+  return servers;
 }
 
 bool is_resolved_stub(const IpAddress& address) {
@@ -40,15 +59,25 @@ std::vector<IpAddress> parse_name_servers(std::string_view resolv_conf) {
   return servers;
 }
 
+bool is_loopback(const IpAddress& address) {
+  return address.is_v4() ? address.bytes()[0] == 127 : address == *IpAddress::parse("::1");
+}
+
 std::vector<IpAddress> outside_name_servers(const ResolverFiles& files, std::span<const IpAddress> inside) {
+  const auto outside = [&](std::vector<IpAddress> servers) {
+    std::erase_if(servers, [&](const IpAddress& one) { return std::ranges::find(inside, one) != inside.end(); });
+    return servers;
+  };
   std::vector<IpAddress> servers = read(files.resolv_conf);
   if (std::ranges::any_of(servers, is_resolved_stub)) {
     std::erase_if(servers, is_resolved_stub);
-    for (const IpAddress& server : read(files.resolved)) {
-      if (std::ranges::find(servers, server) == servers.end()) servers.push_back(server);
-    }
+    append_new(servers, read(files.resolved));
   }
-  std::erase_if(servers, [&](const IpAddress& one) { return std::ranges::find(inside, one) != inside.end(); });
+  servers = outside(std::move(servers));
+  for (const std::string& folder : files.records) {
+    if (servers.empty()) servers = outside(read_records(folder));
+  }
+  if (servers.empty()) servers = outside(read(files.resolv_conf + ".bak"));
   return servers;
 }
 

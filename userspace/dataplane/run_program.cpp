@@ -89,6 +89,7 @@ Result<void> run_program(const std::vector<std::string>& command, std::string_vi
     attempt += " " + word;
   if (killed) return fail(attempt + ": it does not end", ETIMEDOUT);
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};
+  if (WIFSIGNALED(status)) return fail(attempt + ": ended by signal " + std::to_string(WTERMSIG(status)));
   const std::string said = first_line(*out);
   return fail(attempt + ": " + (said.empty() ? "it failed" : said));
 }

@@ -106,7 +106,7 @@ class NameResolverTest : public testing::Test {
                                                answers_.push_back(std::move(answer));
                                                arrived_.notify_all();
                                              },
-                                         .files = {folder_ + "/resolv.conf", folder_ + "/none"},
+                                         .files = {folder_ + "/resolv.conf", folder_ + "/none", {}},
                                          .give_up_after = give_up_after});
     EXPECT_TRUE(resolver);
     return std::move(*resolver);
@@ -272,7 +272,7 @@ TEST(ResolverFiles, name_servers_are_read_as_the_system_reads_them) {
 }
 
 TEST_F(NameResolverTest, the_stub_of_resolved_stands_for_its_servers_and_those_inside_the_tunnel_are_left_out) {
-  const ResolverFiles files{folder_ + "/resolv.conf", folder_ + "/resolved"};
+  const ResolverFiles files{folder_ + "/resolv.conf", folder_ + "/resolved", {}};
   name_servers("127.0.0.53");
   std::ofstream(files.resolved) << "nameserver 10.10.0.53\nnameserver 192.0.2.1\n";
   EXPECT_THAT(outside_name_servers(files, {}),
@@ -281,6 +281,23 @@ TEST_F(NameResolverTest, the_stub_of_resolved_stands_for_its_servers_and_those_i
   EXPECT_THAT(outside_name_servers(files, inside), ElementsAre(*IpAddress::parse("192.0.2.1")));
   name_servers("127.0.0.1");
   EXPECT_THAT(outside_name_servers(files, inside), ElementsAre(*IpAddress::parse("127.0.0.1")));
+}
+
+TEST_F(NameResolverTest, where_resolvconf_shows_our_own_servers_alone_those_of_its_records_count) {
+  const ResolverFiles files{folder_ + "/resolv.conf", folder_ + "/resolved", {folder_ + "/none", folder_ + "/records"}};
+  const std::vector<IpAddress> inside{*IpAddress::parse("10.10.0.53")};
+  name_servers("10.10.0.53");
+  EXPECT_THAT(outside_name_servers(files, inside), ElementsAre());
+  std::ofstream(folder_ + "/resolv.conf.bak") << "nameserver 192.0.2.9\n";
+  EXPECT_THAT(outside_name_servers(files, inside), ElementsAre(*IpAddress::parse("192.0.2.9")));
+  std::filesystem::create_directory(folder_ + "/records");
+  std::ofstream(folder_ + "/records/cp0") << "nameserver 10.10.0.53\n";
+  std::ofstream(folder_ + "/records/wlan0") << "nameserver 192.0.2.1\nnameserver 192.0.2.2\n";
+  std::ofstream(folder_ + "/records/eth0") << "nameserver 192.0.2.2\n";
+  EXPECT_THAT(outside_name_servers(files, inside),
+              ElementsAre(*IpAddress::parse("192.0.2.2"), *IpAddress::parse("192.0.2.1")));
+  name_servers("192.0.2.3");
+  EXPECT_THAT(outside_name_servers(files, inside), ElementsAre(*IpAddress::parse("192.0.2.3")));
 }
 
 }  // namespace
