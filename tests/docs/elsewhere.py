@@ -1,0 +1,38 @@
+"""What the pages show and tests/docs does not execute: who does, or why nobody can. An entry that no page shows, or that
+is executed after all, makes the test fail. Files go by their first line.
+"""
+
+import blocks
+
+# tests/package/install.py carries these out on clean roots, whichever page shows them.
+PACKAGE = {command.text.removeprefix("sudo ") for command in blocks.package_commands()}
+
+CI = "every run of continuous integration is this"
+BUILD = "would configure the build anew that is being tested; tools/test and tests/package/install.py build"
+BENCH = "by hand: takes minutes, and its figures mean something on an idle machine alone"
+
+ELSEWHERE = {
+    "README.md": {
+        "sudo tools/demo": "by hand: builds by itself; tests/netns/link_cut.py holds what it shows",
+        "sudo tools/test": CI,
+        "sudo tools/install-dependencies build": CI,
+        "cmake --preset release -DBUILD_TESTING=OFF": BUILD,
+        "cmake --build --preset release --target centipede": BUILD,
+    },
+    "docs/performance.md": {
+        "sudo tools/bench": BENCH,
+        "sudo tools/bench --quick": BENCH,
+        "sudo tools/bench --curves": BENCH,
+        "sudo tools/bench --only '^centipede.*/tcp'": BENCH,
+        "sudo tools/bench --contender my-vpn.toml": BENCH,
+        'name = "socat"': BENCH,
+        "sudo build/release/tests/bench/bench_stages": BENCH,
+        "sudo build/release/tests/bench/bench_xsk": BENCH,
+        "sudo build/release/tests/bench/bench_verdict": BENCH,
+        "build/release/tests/bench/bench_handshake": BENCH,
+        "build/release/tests/bench/bench_peers": BENCH,
+    },
+    "docs/man/centipede.8": {
+        "ssh -L 8420:127.0.0.1:8420 HOST": "by hand: needs a server of SSH",
+    },
+}
