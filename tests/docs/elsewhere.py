@@ -9,6 +9,8 @@ PACKAGE = {command.text.removeprefix("sudo ") for command in blocks.package_comm
 
 CI = "every run of continuous integration is this"
 BUILD = "would configure the build anew that is being tested; tools/test and tests/package/install.py build"
+RESTART = "systemd's: tests/netns/service_restart.py does what it does to the unit's process"
+ENGINE = "needs Docker; tests/docs/pages/container.py runs the same program with the same capabilities and folders"
 BENCH = "by hand: takes minutes, and its figures mean something on an idle machine alone"
 
 ELSEWHERE = {
@@ -18,6 +20,16 @@ ELSEWHERE = {
         "sudo tools/install-dependencies build": CI,
         "cmake --preset release -DBUILD_TESTING=OFF": BUILD,
         "cmake --build --preset release --target centipede": BUILD,
+    },
+    "docs/howto/container.md": {
+        **{command.text: ENGINE for command in blocks.commands("docs/howto/container.md")
+           if command.text.startswith("docker ")},
+    },
+    "docs/howto/from-wireguard.md": {
+        "sudo systemctl restart centipede@cp0": RESTART,
+    },
+    "docs/howto/phone-tethered-laptop.md": {
+        "sudo systemctl restart centipede@cp0": RESTART,
     },
     "docs/performance.md": {
         "sudo tools/bench": BENCH,

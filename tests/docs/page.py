@@ -7,6 +7,7 @@ command of the page has been executed and every file written, or elsewhere.py sa
 import contextlib
 import os
 import pty
+import re
 import shutil
 import signal
 import subprocess
@@ -150,14 +151,24 @@ class Page:
     def start(self, host, beginning, until=None):
         """A command that stays in the foreground, until it has printed something."""
         text = self.command(beginning)
-        running = Running(host, self.shell(host, text), f"{self.path}: on {host.name}: {text}")
+        running = self.start_words(host, text)
         if until:
             running.says(until)
         print(f"  ok: {host.name}$ {text} &", flush=True)
         return running
 
+    def start_words(self, host, text):
+        return Running(host, self.shell(host, text), f"{self.path}: on {host.name}: {text}")
+
     def attach(self, host, beginning="sudo centipede attach", tunnel="cp0"):
         running = self.start(host, beginning)
+        wait_for(f"{running.text}: answers", lambda: self.answers(host, tunnel, running), 15)
+        return running
+
+    def service(self, host, tunnel="cp0"):
+        """What systemd runs for the page's `systemctl enable --now`."""
+        unit = (SOURCE / "packaging/systemd/centipede@.service").read_text(encoding="utf-8")
+        running = self.start_words(host, re.search(r"^ExecStart=(.*)", unit, re.M)[1].replace("%i", tunnel))
         wait_for(f"{running.text}: answers", lambda: self.answers(host, tunnel, running), 15)
         return running
 
@@ -167,13 +178,15 @@ class Page:
         return host.centipede("status", "-i", tunnel, check=False).returncode == 0
 
     def write(self, host, path, containing, mode=0o600):
+        host.write(path, self.file(containing), mode)
+
+    def file(self, containing):
         """The page's file in which this text stands."""
         found = [block for block in self.blocks if block.kind != "sh" and containing in block.text]
         if len(found) != 1:
             raise AssertionError(f"{self.path}: {len(found)} files contain {containing!r}")
         self.written.add(found[0].line)
-        host.write(path, self.replace(found[0].text), mode)
-        return found[0]
+        return self.replace(found[0].text)
 
     def complete(self):
         others = ELSEWHERE.get(self.path, {})

@@ -1,14 +1,10 @@
 """README: from the installation to the last detach, on the two hosts of its example."""
 
 from bed import check, wait_for
-from world import internet, one_more_link
+from world import active_paths, internet, one_more_link, wait_paths
 
 PAGE = "README.md"
 TOPOLOGY = "nat"
-
-
-def paths(host):
-    return [line for line in host.centipede("path", "list").stdout.splitlines() if " active " in f"{line} "]
 
 
 def run(page, bed):
@@ -26,7 +22,7 @@ def run(page, bed):
     for host in (laptop, office):
         check("fail" not in page.run(host, "sudo centipede doctor"), f"{host.name}: doctor finds no failure")
     running = {host: page.attach(host) for host in (office, laptop)}
-    wait_for("two uplinks and two endpoints are four paths", lambda: len(paths(laptop)) == 4)
+    wait_paths(laptop, 4)
     check(" 0% packet loss" in page.run(laptop, "ping -c 3"), "ping is answered")
     watch = page.start(laptop, "sudo centipede status --watch", until="office")
     watch.says("won%")
@@ -40,9 +36,9 @@ def run(page, bed):
 
 def changes(page, laptop):
     page.run(laptop, "sudo centipede attach wwan0")
-    wait_for("wwan0 has paths", lambda: any("wwan0" in line for line in paths(laptop)))
+    wait_for("wwan0 has paths", lambda: any("wwan0" in line for line in active_paths(laptop)))
     page.run(laptop, "sudo centipede detach wlan0")
-    check(not any("wlan0" in line for line in paths(laptop)), "wlan0 has none")
+    check(not any("wlan0" in line for line in active_paths(laptop)), "wlan0 has none")
     page.run(laptop, "sudo centipede path down office wwan0")
     page.replaced["KEY"] = laptop.centipede("pubkey", input=laptop.centipede("genkey").stdout).stdout.strip()
     page.run(laptop, "sudo centipede peer add KEY")
