@@ -11,6 +11,7 @@ CI = "every run of continuous integration is this"
 BUILD = "would configure the build anew that is being tested; tools/test and tests/package/install.py build"
 RESTART = "systemd's: tests/netns/service_restart.py does what it does to the unit's process"
 ENGINE = "needs Docker; tests/docs/pages/container.py runs the same program with the same capabilities and folders"
+MACHINE = "would change the kernel or the clock of the machine that runs the test"
 BENCH = "by hand: takes minutes, and its figures mean something on an idle machine alone"
 
 ELSEWHERE = {
@@ -43,6 +44,13 @@ ELSEWHERE = {
         "sudo build/release/tests/bench/bench_verdict": BENCH,
         "build/release/tests/bench/bench_handshake": BENCH,
         "build/release/tests/bench/bench_peers": BENCH,
+    },
+    "docs/troubleshooting.md": {
+        "sudo sysctl -w net.core.bpf_jit_enable=1": MACHINE,
+        "sudo sysctl -w kernel.io_uring_disabled=0": MACHINE,
+        "sudo modprobe tun": MACHINE,
+        "sudo modprobe nf_tables": MACHINE,
+        "sudo timedatectl set-ntp true": MACHINE,
     },
     "docs/man/centipede.8": {
         "ssh -L 8420:127.0.0.1:8420 HOST": "by hand: needs a server of SSH",
