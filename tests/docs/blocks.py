@@ -1,7 +1,7 @@
 """What the documents show to be typed or written into files: the fenced blocks of Markdown and the examples (.nf) of
 manual pages, each command with its line.
 
-```sh is commands; any other word after the fence is a file. A fence without a word, or with `text`, is neither: output,
+```sh is commands, and so is what begins with sudo in `running text`; any other word after the fence is a file. A fence without a word, or with `text`, is neither: output,
 a drawing, somebody else's file.
 """
 
@@ -49,8 +49,9 @@ def blocks(page):
 
 def commands(page, heading=None):
     """All of a page, or those below one heading."""
-    return [command for block in blocks(page) if block.kind == "sh" and heading in (None, block.heading)
-            for command in block.commands()]
+    found = [command for block in blocks(page) if block.kind == "sh" and heading in (None, block.heading)
+             for command in block.commands()]
+    return found if heading else found + list(in_running_text(page))
 
 
 def package_commands():
@@ -74,6 +75,15 @@ def markdown_blocks(page, text):
             block.text += line + "\n"
         elif found := re.match(r"#+\s+(.*)", line):
             heading = found[1]
+
+
+def in_running_text(page):
+    fenced = False
+    for number, line in enumerate((SOURCE / page).read_text(encoding="utf-8").splitlines(), 1):
+        if line.lstrip().startswith("```"):
+            fenced = not fenced
+        for text in [] if fenced else re.findall(r"`(sudo [^`]+)`", line):
+            yield Command(page, number, text)
 
 
 def manual_blocks(page, text):

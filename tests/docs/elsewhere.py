@@ -21,6 +21,12 @@ ELSEWHERE = {
         "sudo tools/install-dependencies build": CI,
         "cmake --preset release -DBUILD_TESTING=OFF": BUILD,
         "cmake --build --preset release --target centipede": BUILD,
+        "sudo tools/bench": BENCH,
+    },
+    "docs/architecture.md": {
+        "sudo tools/test": CI,
+        "sudo tools/test --quick -L unit": CI,
+        "sudo tools/testbed up pair": "every network scenario begins so, in a bed of its own name",
     },
     "docs/howto/container.md": {
         **{command.text: ENGINE for command in blocks.commands("docs/howto/container.md")
@@ -28,9 +34,11 @@ ELSEWHERE = {
     },
     "docs/howto/from-wireguard.md": {
         "sudo systemctl restart centipede@cp0": RESTART,
+        "sudo systemctl disable wg-quick@wg0": "systemd's and WireGuard's",
     },
     "docs/howto/phone-tethered-laptop.md": {
         "sudo systemctl restart centipede@cp0": RESTART,
+        "sudo systemctl stop centipede@cp0": RESTART,
     },
     "docs/performance.md": {
         "sudo tools/bench": BENCH,
@@ -39,11 +47,15 @@ ELSEWHERE = {
         "sudo tools/bench --only '^centipede.*/tcp'": BENCH,
         "sudo tools/bench --contender my-vpn.toml": BENCH,
         'name = "socat"': BENCH,
+        "sudo tools/bench --curves --only '^peers (1|1000|10000),' --rounds 3 --seconds 2": BENCH,
         "sudo build/release/tests/bench/bench_stages": BENCH,
         "sudo build/release/tests/bench/bench_xsk": BENCH,
         "sudo build/release/tests/bench/bench_verdict": BENCH,
         "build/release/tests/bench/bench_handshake": BENCH,
         "build/release/tests/bench/bench_peers": BENCH,
+    },
+    "docs/security.md": {
+        "sudo tools/test --all": CI,
     },
     "docs/troubleshooting.md": {
         "sudo sysctl -w net.core.bpf_jit_enable=1": MACHINE,

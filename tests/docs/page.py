@@ -62,6 +62,10 @@ class Running:
         os.killpg(self.process.pid, signal.SIGINT)
         self.ends(code)
 
+    def kill(self):
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(15)
+
 
 class Page:
     def __init__(self, path):
@@ -73,9 +77,10 @@ class Page:
         self.replaced = {}  # what stands in the page for a key or name that only the reader knows
         self.used = set()
         self.folders = {}
-        self.scratch = Path(tempfile.mkdtemp(prefix="centipede-docs-"))
+        self.scratch = None
 
     def __enter__(self):
+        self.scratch = Path(tempfile.mkdtemp(prefix="centipede-docs-"))
         return self
 
     def __exit__(self, kind, error, trace):
@@ -202,4 +207,5 @@ class Page:
         stale += [f"{self.path} has no placeholder {text}" for text in self.replaced if text not in self.used]
         if left or stale:
             raise AssertionError("\n".join([*(f"{one}: no test executes it" for one in left), *stale]))
-        print(f"  ok: {self.path}: {len(self.executed)} commands, {len(self.written)} file(s)", flush=True)
+        if self.executed or self.written:
+            print(f"  ok: {self.path}: {len(self.executed)} commands, {len(self.written)} file(s)", flush=True)

@@ -24,7 +24,7 @@ PAGE = '**`two`**, **`6.0 is much too "old", (alas)`**, **`driver x is not known
 # What is planted in the page or the sources, and a piece of the complaint.
 VIOLATIONS = {
     "missing": (PAGE.replace("driver x is not", "nothing is"), SOURCE, "doctor.cpp:11:"),
-    "joined text": (PAGE.replace("much too", "too"), SOURCE, 'is much too "old", (alas)'),
+    "joined text": (PAGE.replace("much too", "too"), SOURCE, '...is much too "old"'),
     "error passed on": (PAGE.replace("two", "2"), SOURCE, "...two..."),
     "not in bold": (PAGE.replace("**", ""), SOURCE, "doctor.cpp:"),
     "stale": (PAGE + "**`it said so once`**\n", SOURCE, "any more): it said so once"),

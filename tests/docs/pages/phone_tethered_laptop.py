@@ -56,6 +56,8 @@ def two_links(page, laptop):
     wait_for("nothing over the phone", lambda: sending(laptop) == ["wlan0"])
     page.run(laptop, "sudo centipede path up office usb0")
     wait_for("and again over both", lambda: sending(laptop) == ["usb0", "wlan0"])
+    page.run(laptop, "sudo centipede reload")
+    wait_for("as the file has it", lambda: len(sending(laptop)) == 1)
 
 
 def everything(page, laptop):
@@ -66,8 +68,8 @@ def everything(page, laptop):
     check(laptop.ping(FAR) == 0, "the internet answers through the tunnel")
     check("10.10.0.1" in laptop.run("cat", "/etc/resolv.conf").stdout, "the tunnel's name server is asked")
     check("drop" in page.run(laptop, "sudo nft list table"), "the kill switch is there")
-    service.process.kill()
+    service.kill()
     wait_for("the killed one has gone", lambda: "cp0:" not in laptop.run("ip", "link").stdout)
     check(laptop.ping(FAR, 3, wait=0.1) == 3, "killed: nothing goes beside the tunnel")
-    laptop.centipede("detach")
+    page.run(laptop, "sudo centipede detach")
     check(laptop.ping(FAR) == 0, "detach takes the kill switch away")

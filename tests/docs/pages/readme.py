@@ -17,6 +17,7 @@ def run(page, bed):
         made = page.run(host, "sudo centipede genkey -o").strip()
         check(page.run(host, "sudo centipede pubkey").strip() == made, f"{host.name}: the public key is {made}")
         page.replaced[f"THE {host.name.upper()}'S PUBLIC KEY"] = made
+    laptop.run("test", "-f", "/usr/local/share/doc/centipede/docs/howto/gateway.md")
     page.write(laptop, "/etc/centipede/cp0.toml", 'name = "office"')
     page.write(office, "/etc/centipede/cp0.toml", 'name = "laptop"')
     for host in (laptop, office):
@@ -27,6 +28,7 @@ def run(page, bed):
     watch = page.start(laptop, "sudo centipede status --watch", until="office")
     watch.says("won%")
     watch.interrupt()
+    page.start(laptop, "sudo centipede dashboard", until="http://127.0.0.1:8420/").interrupt()
     changes(page, laptop)
     page.run(laptop, "sudo centipede detach")
     running[laptop].ends()
