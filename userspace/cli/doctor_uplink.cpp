@@ -146,7 +146,7 @@ Finding reverse_path_filter(const std::string& name) {
 
 std::vector<Finding> examine_uplink(Netlink& netlink, const std::string& name, ReceiveMode mode) {
   const auto found = netlink.link(name);
-  if (!found) return {{Level::fail, name, found.error().text, ""}};
+  if (!found) return {{Level::fail, "netlink", found.error().text, ""}};
   if (!*found) return {{Level::fail, name, "there is no such device", "see `ip link` for those that there are"}};
   const LinkState& link = **found;
   std::vector<Finding> findings;
