@@ -14,7 +14,7 @@ namespace centipede {
 namespace {
 
 constexpr time_t longest_age_s = 60;
-constexpr size_t file_limit = size_t{16} << 20;
+constexpr size_t addresses_limit = size_t{16} << 20;
 
 }  // namespace
 
@@ -37,7 +37,7 @@ Result<void> write_last_addresses(const std::string& path, const std::vector<con
 LastAddresses take_last_addresses(const std::string& path) {
   struct stat state{};
   if (stat(path.c_str(), &state) != 0) return {};
-  const auto file = read_small_file(path, file_limit);
+  const auto file = read_small_file(path, addresses_limit);
   (void)unlink(path.c_str());
   if (!file || std::abs(time(nullptr) - state.st_mtime) > longest_age_s) return {};
   LastAddresses all;
