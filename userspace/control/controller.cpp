@@ -1,8 +1,9 @@
 #include "control/controller.h"
 
 #include <algorithm>
-#include <map>
 #include <set>
+#include <unordered_map>
+#include <vector>
 
 #include "control/deadlines.h"
 #include "control/former_peers.h"
@@ -75,7 +76,7 @@ class Controller::Impl {
   FormerPeers former_;
   std::vector<std::unique_ptr<Peer>> peers_;  // by PeerId; null: removed
   std::vector<PeerId> order_;                 // of those that are there, as they were given
-  std::map<crypto::PublicKeyBytes, PeerId> by_key_;
+  std::unordered_map<crypto::PublicKeyBytes, PeerId, KeyHash> by_key_;
   std::shared_ptr<AllowedIps> routes_ = std::make_shared<AllowedIps>();
   bool routes_published_ = false;
   Deadlines deadlines_;
@@ -121,14 +122,15 @@ Result<std::vector<PeerChange>> Controller::Impl::set_peers(std::vector<PeerSett
     peer.preshared_key = std::move(*key);
   }
   std::vector<PeerChange> changes;
-  std::set<crypto::PublicKey> wanted;
-  for (const PeerSettings& peer : peers)
-    wanted.insert(peer.public_key);
+  std::vector<bool> stays(peers_.size());
+  for (const PeerSettings& peer : peers) {
+    const auto known = by_key_.find(peer.public_key.bytes());
+    if (known != by_key_.end()) stays[known->second] = true;
+  }
   bool networks_changed = false;
   for (const PeerId id : std::exchange(order_, {})) {
-    const PeerSettings& known = peers_[id]->settings();
-    if (wanted.contains(known.public_key)) continue;
-    changes.push_back({known.name, "removed"});
+    if (stays[id]) continue;
+    changes.push_back({peers_[id]->settings().name, "removed"});
     networks_changed = true;
     dismiss(id, now);
   }

@@ -1,8 +1,10 @@
 #include "control/peer_rules.h"
 
 #include <algorithm>
-#include <map>
 #include <set>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
 
 namespace centipede::control {
 namespace {
@@ -26,6 +28,12 @@ std::string fault_of(const PeerSettings& peer, const crypto::PublicKey& own_key)
   }
   return "";
 }
+
+struct PrefixHash {
+  size_t operator()(const Prefix& prefix) const {
+    return std::hash<IpAddress>{}(prefix.address) ^ (size_t{prefix.length} << 56);
+  }
+};
 
 }  // namespace
 
@@ -55,24 +63,27 @@ std::string differences(const PeerSettings& before, const PeerSettings& after) {
 }
 
 Result<void> check_peers(const std::vector<PeerSettings>& peers, const crypto::PublicKey& own_key) {
-  std::map<crypto::PublicKey, const PeerSettings*> keys;
+  std::unordered_map<crypto::PublicKeyBytes, const PeerSettings*, KeyHash> keys;
+  keys.reserve(peers.size());
   for (const PeerSettings& peer : peers) {
     if (std::string fault = fault_of(peer, own_key); !fault.empty())
       return fail("peer " + display_name(peer) + ": " + fault, EINVAL);
-    const auto [other, is_new] = keys.emplace(peer.public_key, &peer);
+    const auto [other, is_new] = keys.emplace(peer.public_key.bytes(), &peer);
     if (!is_new) {
       return fail("peer " + display_name(peer) + ": peer " + display_name(*other->second) + " has this public key",
                   EEXIST);
     }
   }
-  std::set<std::string> names;
-  std::map<Prefix, const PeerSettings*> networks;
+  std::unordered_set<std::string> names;
+  std::unordered_map<Prefix, const PeerSettings*, PrefixHash> networks;
+  names.reserve(peers.size());
+  networks.reserve(peers.size());
   for (const PeerSettings& peer : peers) {
     const std::string name = display_name(peer);
     if (!names.insert(name).second) return fail("peer " + name + ": another peer has this name", EEXIST);
     // Peers are asked for by either.
     const auto key = peer.name.empty() ? std::nullopt : crypto::PublicKey::from_base64(peer.name);
-    if (key && *key != peer.public_key && keys.contains(*key))
+    if (key && *key != peer.public_key && keys.contains(key->bytes()))
       return fail("peer " + name + ": the name is another peer's public key", EEXIST);
     for (const Prefix& network : peer.allowed_ips) {
       const auto [other, is_new] = networks.emplace(network, &peer);

@@ -765,7 +765,7 @@ Result<void> Daemon::Impl::edit_settings(const TunnelControl::Edit& edit) {
   if (auto sound = check_uplinks(next, config_.name); !sound) return sound;
   if (auto sound = controller_->check_peers(next.peers); !sound) return sound;
   const auto unprotect = [this] { (void)host_.change_networks(inside_networks(controller_->peers())); };
-  const std::set<Prefix> inside = inside_networks(next.peers);
+  const std::set<Prefix> inside = config_.kill_switch ? inside_networks(next.peers) : std::set<Prefix>{};
   if (auto widened = host_.widen(inside); !widened) return widened;
   const std::set<Prefix> networks = routes_ ? routes_of(next.peers) : std::set<Prefix>{};
   if (routes_) {

@@ -60,18 +60,19 @@ Result<void> HostSettings::protect(std::set<Prefix> networks) {
   return {};
 }
 
-Result<void> HostSettings::widen(std::set<Prefix> networks) {
-  if (!config_.kill_switch) return {};
-  networks.insert(networks_.begin(), networks_.end());
-  return change_networks(std::move(networks));
+Result<void> HostSettings::widen(const std::set<Prefix>& networks) {
+  if (!config_.kill_switch || std::ranges::includes(networks_, networks)) return {};
+  std::set<Prefix> both = networks_;
+  both.insert(networks.begin(), networks.end());
+  return change_networks(both);
 }
 
-Result<void> HostSettings::change_networks(std::set<Prefix> networks) {
+Result<void> HostSettings::change_networks(const std::set<Prefix>& networks) {
   if (!config_.kill_switch) return {};
   if (networks == networks_) return {};
   if (auto set = change_kill_switch(config_.name, networks_, networks); !set) return set;
   warn_of_gaps(networks);
-  networks_ = std::move(networks);
+  networks_ = networks;
   return {};
 }
 

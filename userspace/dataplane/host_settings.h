@@ -26,8 +26,8 @@ class HostSettings {
   Result<void> protect(std::set<Prefix> networks);
   // The networks of all peers change. The kill switch guards new ones before there is a route to them (widen()), and
   // old ones until there is none. When it fails, what was in force is.
-  Result<void> widen(std::set<Prefix> networks);
-  Result<void> change_networks(std::set<Prefix> networks);
+  Result<void> widen(const std::set<Prefix>& networks);
+  Result<void> change_networks(const std::set<Prefix>& networks);
   // The name servers, once the interface is up. What fails is a warning: the tunnel runs without.
   void set_name_servers();
 

@@ -1,5 +1,9 @@
 #include "dataplane/peer_routes.h"
 
+#include <algorithm>
+#include <iterator>
+#include <vector>
+
 namespace centipede {
 
 std::set<Prefix> routes_of(const std::vector<control::PeerSettings>& peers) {
@@ -14,9 +18,10 @@ std::set<Prefix> routes_of(const std::vector<control::PeerSettings>& peers) {
 }
 
 Result<void> PeerRoutes::extend(const std::set<Prefix>& wanted) {
+  std::vector<Prefix> missing;
+  std::ranges::set_difference(wanted, present_, std::back_inserter(missing));
   std::vector<Prefix> added;
-  for (const Prefix& network : wanted) {
-    if (present_.contains(network)) continue;
+  for (const Prefix& network : missing) {
     if (auto result = netlink_.add_route(ifindex_, network); !result) {
       for (const Prefix& undone : added) {
         (void)netlink_.remove_route(ifindex_, undone);
@@ -31,16 +36,14 @@ Result<void> PeerRoutes::extend(const std::set<Prefix>& wanted) {
 }
 
 Result<void> PeerRoutes::shrink(const std::set<Prefix>& wanted) {
+  std::vector<Prefix> unwanted;
+  std::ranges::set_difference(present_, wanted, std::back_inserter(unwanted));
   Result<void> outcome;
-  for (auto network = present_.begin(); network != present_.end();) {
-    if (wanted.contains(*network)) {
-      ++network;
-    } else if (auto removed = netlink_.remove_route(ifindex_, *network); !removed) {
+  for (const Prefix& network : unwanted) {
+    if (auto removed = netlink_.remove_route(ifindex_, network); !removed)
       outcome = removed;
-      ++network;
-    } else {
-      network = present_.erase(network);
-    }
+    else
+      present_.erase(network);
   }
   return outcome;
 }
