@@ -92,7 +92,7 @@ TEST_F(UplinkIoTest, packets_that_come_one_by_one_are_joined_whatever_the_flows_
   constexpr size_t segments = 16;
   constexpr uint16_t size = 1000;
   ASSERT_EQ(std::system("ethtool -K n0 gro on"), 0);
-  far->command("ethtool -K f0 tso off tx-udp-segmentation off");
+  far->command("ethtool -K f0 tso off tx-tcp-mangleid-segmentation off tx-udp-segmentation off");
   const auto uplink = open("n0", false, ReceiveMode::udp);
   ASSERT_TRUE(uplink) << uplink.error().text;
   std::vector<uint8_t> memory(size_t{65536} * 8);

@@ -60,7 +60,7 @@ def shows(laptop):
 
 def output_that_cannot_be_written(laptop):
     for words in ("status", "status --json", "peer list", "export", "events --no-follow", "ping office -c 1", "--help",
-                  "completion fish", "genpsk", "doctor --json"):
+                  "completion fish", "genpsk", "doctor --json", "dashboard --port 0"):
         full = laptop.host.run("sh", "-c", f"exec {CENTIPEDE} {words} > /dev/full", check=False)
         check(full.returncode == 1 and "No space left" in full.stderr, f"{words} > /dev/full: {full.stderr.strip()}")
     without_reader = f"cd $(mktemp -d) && mkfifo f && exec 3<>f 4>f 3<&- && {CENTIPEDE} status >&4; echo $?"

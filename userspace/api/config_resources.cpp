@@ -11,9 +11,9 @@ Result<ApiAnswer> show_config(const Call& call) {
 }
 
 Result<ApiAnswer> replace_config(const Call& call) {
-  const auto body = parse_json(call.request.body);
+  auto body = parse_secret_json(call.request.body);
   if (!body) return std::unexpected(body.error());
-  const auto given = settings_from_json(*body);
+  const auto given = settings_from_json(**body);
   if (!given) return std::unexpected(given.error());
   const auto changed =
       call.context.tunnel.change([&given](TunnelSettings& settings) { return replace(settings, *given); });
@@ -23,7 +23,7 @@ Result<ApiAnswer> replace_config(const Call& call) {
 
 Result<ApiAnswer> reload_config(const Call& call) {
   if (!call.context.reload) {
-    return fail("this tunnel was not started from a configuration file: change it by PUT /v1/config", ENOTSUP);
+    return fail("this tunnel was not started from a configuration file: there is nothing to read again", ENOTSUP);
   }
   const auto changes = call.context.reload();
   if (!changes) return std::unexpected(changes.error());

@@ -1,5 +1,6 @@
 #include "api/connection.h"
 
+#include <sodium.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -31,7 +32,9 @@ void Connection::read(ApiClock::time_point now) {
     cut_short_ = !reader_.whole();
     return;
   }
-  if (!reader_.add({piece.data(), static_cast<size_t>(got)})) return;
+  const bool fine = reader_.add({piece.data(), static_cast<size_t>(got)});
+  sodium_memzero(piece.data(), static_cast<size_t>(got));
+  if (!fine) return;
   if (reader_.wants_continue()) output("HTTP/1.1 100 Continue\r\n\r\n", State::reading, now);
 }
 

@@ -1,5 +1,7 @@
 #include "api/json_text.h"
 
+#include <sodium.h>
+
 #include <set>
 #include <vector>
 
@@ -59,6 +61,22 @@ Result<json> parse_json(std::string_view text) {
   Check check;
   if (!json::sax_parse(text, &check)) return fail(check.problem(), EINVAL);
   return json::parse(text, nullptr, false);
+}
+
+void wipe(json& value) {
+  if (value.is_string()) {
+    auto& text = value.get_ref<std::string&>();
+    sodium_memzero(text.data(), text.size());
+  } else if (value.is_structured()) {
+    for (json& part : value)
+      wipe(part);
+  }
+}
+
+Result<SecretJson> parse_secret_json(std::string_view text) {
+  auto value = parse_json(text);
+  if (!value) return std::unexpected(value.error());
+  return SecretJson(std::move(*value));
 }
 
 std::string text_of(const json& value) {

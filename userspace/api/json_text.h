@@ -13,6 +13,21 @@
 namespace centipede::api {
 
 [[nodiscard]] Result<nlohmann::json> parse_json(std::string_view text);
+// Overwrites every text in it: for what may hold a key.
+void wipe(nlohmann::json& value);
+// What somebody sent, wiped when it goes.
+class SecretJson {
+ public:
+  explicit SecretJson(nlohmann::json value) : value_(std::move(value)) {}
+  SecretJson(SecretJson&& other) noexcept : value_(std::move(other.value_)) {}
+  SecretJson& operator=(SecretJson&&) = delete;
+  ~SecretJson() { wipe(value_); }
+  nlohmann::json& operator*() { return value_; }
+
+ private:
+  nlohmann::json value_;
+};
+[[nodiscard]] Result<SecretJson> parse_secret_json(std::string_view text);
 // One line; bytes that are no UTF-8 become U+FFFD.
 [[nodiscard]] std::string text_of(const nlohmann::json& value);
 // For an error's text: in quotes, printable, not long.

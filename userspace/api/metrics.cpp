@@ -45,6 +45,10 @@ void add_tunnel(PrometheusText& out, const TunnelStatus& status, uint64_t events
   out.sample({}, std::chrono::duration<double>(status.uptime).count());
   out.family("centipede_mtu_bytes", gauge, "MTU of the tunnel's interface.");
   out.sample({}, uint64_t{status.mtu});
+  out.family("centipede_windows_shrunk_total", counter, "Sessions whose replay windows are small for want of memory.");
+  out.sample({}, status.windows_shrunk);
+  out.family("centipede_sessions_waiting", gauge, "Sessions that receive nothing for want of window memory.");
+  out.sample({}, status.sessions_waiting);
   out.family("centipede_events_total", counter, "Events that GET /v1/events has told of.");
   out.sample({}, events);
 }

@@ -41,7 +41,7 @@ Result<ApiAnswer> patch_path(const Call& call) {
     auto& paths = (*peer)->paths;
     const auto own = std::ranges::find(paths, uplink, &control::PathSettings::uplink);
     if (own == paths.end() && entry_for(settings.uplinks, settings.excluded_uplinks, uplink) == nullptr) {
-      return fail("the tunnel has no uplink " + in_quotes(uplink) + ": add it first, by POST /v1/uplinks", ENOENT);
+      return fail("the tunnel has no uplink " + in_quotes(uplink) + ": add it first", ENOENT);
     }
     json merged = path_settings_json(own == paths.end() ? control::PathSettings{.uplink = uplink} : *own);
     merged.merge_patch(*body);

@@ -7,6 +7,7 @@
 #include "api/json_text.h"
 #include "api/paths.h"
 #include "api/status_json.h"
+#include "base/small_file.h"
 #include "dataplane/preshared_key_files.h"
 #include "dataplane/setting_texts.h"
 
@@ -82,6 +83,7 @@ GivenKey read_given_key(JsonFields& fields) {
   std::string text;
   GivenKey given;
   fields.read("preshared_key", text);
+  const SecretText secret(std::move(text));
   fields.read("preshared_key_file", given.file);
   fields.read("has_preshared_key", given.needed);
   if (fields.failure()) return given;
@@ -91,7 +93,7 @@ GivenKey read_given_key(JsonFields& fields) {
     fields.complain(fields.place("preshared_key"), "preshared_key_file is given as well; keep one of them");
   } else if (has_key) {
     given.what = GivenKey::What::given;
-    given.key = shared_key(crypto::secret_from_base64(text));
+    given.key = shared_key(crypto::secret_from_base64(secret.text()));
     if (!given.key) {
       fields.complain(fields.place("preshared_key"),
                       "is no key; it must be 44 characters of base64, as `centipede genpsk` prints them");
@@ -212,15 +214,15 @@ Result<control::PeerSettings> settled(const GivenPeer& given, const control::Pee
 }
 
 Result<PeerPatch> PeerPatch::from_json(json patch) {
-  json about_key = json::object();
+  SecretJson about_key(json::object());
   for (const char* name : key_members) {
     if (!patch.is_object() || !patch.contains(name)) continue;
-    about_key[name] = std::move(patch[name]);
+    (*about_key)[name] = std::move(patch[name]);
     patch.erase(name);
   }
   JsonFields whole(patch, "", {"name", "public_key", "allowed_ips", "endpoints", "policy", "paths"});
   if (whole.failure()) return std::unexpected(*whole.failure());
-  JsonFields fields(about_key, "", {"preshared_key", "preshared_key_file", "has_preshared_key"});
+  JsonFields fields(*about_key, "", {"preshared_key", "preshared_key_file", "has_preshared_key"});
   GivenKey key = read_given_key(fields);
   if (fields.failure()) return std::unexpected(*fields.failure());
   return PeerPatch(std::move(patch), std::move(key));

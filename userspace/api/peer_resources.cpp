@@ -15,7 +15,8 @@ Result<void> check_unique(const TunnelSettings& settings, const control::PeerSet
     of_name += other.name == peer.name ? 1 : 0;
     of_key += other.public_key == peer.public_key ? 1 : 0;
   }
-  if (of_key > 1) return fail("there is a peer with this public key already: change it by PATCH", EEXIST);
+  if (of_key > 1)
+    return fail("there is a peer with this public key already: change that one, or remove it first", EEXIST);
   if (of_name > 1)
     return fail("there is a peer called " + in_quotes(peer.name) + " already: take another name", EEXIST);
   return {};
@@ -30,9 +31,7 @@ Result<control::PeerSettings*> find_peer(TunnelSettings& settings, const std::st
     found = std::ranges::find_if(settings.peers, has_key);
   }
   if (found != settings.peers.end()) return &*found;
-  return fail(
-      "no peer has the name or public key " + in_quotes(name_or_key) + ": GET /v1/peers lists those that there are",
-      ENOENT);
+  return fail("no peer has the name or public key " + in_quotes(name_or_key) + ": see the list of peers", ENOENT);
 }
 
 Result<ApiAnswer> list_peers(const Call& call) {
@@ -42,9 +41,9 @@ Result<ApiAnswer> list_peers(const Call& call) {
 }
 
 Result<ApiAnswer> add_peer(const Call& call) {
-  const auto body = parse_json(call.request.body);
+  auto body = parse_secret_json(call.request.body);
   if (!body) return std::unexpected(body.error());
-  const auto given = peer_from_json(*body);
+  const auto given = peer_from_json(**body);
   if (!given) return std::unexpected(given.error());
   const auto peer = settled(*given, nullptr);
   if (!peer) return std::unexpected(peer.error());
@@ -65,9 +64,9 @@ Result<ApiAnswer> show_peer(const Call& call) {
 }
 
 Result<ApiAnswer> patch_peer(const Call& call) {
-  auto body = parse_json(call.request.body);
+  auto body = parse_secret_json(call.request.body);
   if (!body) return std::unexpected(body.error());
-  const auto patch = PeerPatch::from_json(std::move(*body));
+  const auto patch = PeerPatch::from_json(std::move(**body));
   if (!patch) return std::unexpected(patch.error());
   control::PeerSettings after;
   const auto changed = call.context.tunnel.change([&](TunnelSettings& settings) -> Result<void> {

@@ -46,7 +46,7 @@ bool RequestReader::read_header(std::string_view name, std::string_view value) {
 }
 
 bool RequestReader::read_head() {
-  std::string_view rest = std::string_view(bytes_).substr(0, head_size_ - line_end.size());
+  std::string_view rest = std::string_view(bytes_.text()).substr(0, head_size_ - line_end.size());
   rest.remove_prefix(rest.find(line_end) + line_end.size());  // the request line
   while (!rest.empty()) {
     const size_t end = rest.find(line_end);
@@ -64,18 +64,18 @@ bool RequestReader::add(std::string_view bytes) {
   if (problem_) return false;
   if (head_size_ == 0) {
     // The end may lie across the pieces.
-    const size_t before = bytes_.size();
-    bytes_ += bytes;
-    const size_t at = bytes_.find(head_end, before < head_end.size() ? 0 : before - head_end.size());
-    const size_t size = at == std::string::npos ? bytes_.size() : at + head_end.size();
-    if (size > longest_head) return fail(431, "the request's head is longer than 32 KiB");
+    const size_t before = size();
+    bytes_.append(bytes);
+    const size_t at = bytes_.text().find(head_end, before < head_end.size() ? 0 : before - head_end.size());
+    const size_t head = at == std::string::npos ? size() : at + head_end.size();
+    if (head > longest_head) return fail(431, "the request's head is longer than 32 KiB");
     if (at == std::string::npos) return true;
-    head_size_ = size;
+    head_size_ = head;
     if (!read_head()) return false;
-    bytes_.resize(std::min(bytes_.size(), head_size_ + body_size_));
+    if (size() > head_size_ + body_size_) bytes_ = SecretText(bytes_.text().substr(0, head_size_ + body_size_));
     return true;
   }
-  bytes_ += bytes.substr(0, head_size_ + body_size_ - bytes_.size());
+  bytes_.append(bytes.substr(0, head_size_ + body_size_ - size()));
   return true;
 }
 

@@ -7,6 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include "base/small_file.h"
+
 namespace centipede::api {
 
 struct RequestProblem {
@@ -22,14 +24,14 @@ class RequestReader {
 
   // False: there is a problem(). Bytes beyond the request are left out.
   bool add(std::string_view bytes);
-  [[nodiscard]] bool whole() const { return head_size_ != 0 && bytes_.size() == head_size_ + body_size_; }
+  [[nodiscard]] bool whole() const { return head_size_ != 0 && size() == head_size_ + body_size_; }
   [[nodiscard]] const std::optional<RequestProblem>& problem() const { return problem_; }
   // Once true: the sender waits for a sign before it sends the body.
   [[nodiscard]] bool wants_continue();
-  [[nodiscard]] bool empty() const { return bytes_.empty(); }
-  [[nodiscard]] size_t size() const { return bytes_.size(); }
+  [[nodiscard]] bool empty() const { return size() == 0; }
+  [[nodiscard]] size_t size() const { return bytes_.text().size(); }
   [[nodiscard]] size_t head_size() const { return head_size_; }
-  [[nodiscard]] std::string take() { return std::move(bytes_); }
+  [[nodiscard]] SecretText take() { return std::move(bytes_); }
 
  private:
   bool fail(int status, std::string_view why);
@@ -37,7 +39,7 @@ class RequestReader {
   bool read_header(std::string_view name, std::string_view value);
 
   size_t longest_body_;
-  std::string bytes_;
+  SecretText bytes_;      // a preshared key may be in it
   size_t head_size_ = 0;  // with the empty line; 0: not there yet
   std::optional<size_t> length_;
   size_t body_size_ = 0;

@@ -54,7 +54,7 @@ void RequestWorkers::work() {
     const WholeRequest request = std::move(waiting_.front());
     waiting_.pop_front();
     lock.unlock();
-    const std::string_view bytes = request.bytes;
+    const std::string_view bytes = request.bytes.text();
     FinishedAnswer finished{request.connection, exchange.answer(bytes.substr(0, request.head_size),
                                                                 bytes.substr(request.head_size), may_change_)};
     lock.lock();

@@ -12,12 +12,13 @@
 #include <vector>
 
 #include "api/http_exchange.h"
+#include "base/small_file.h"
 
 namespace centipede::api {
 
 struct WholeRequest {
   uint64_t connection = 0;
-  std::string bytes;
+  SecretText bytes;
   size_t head_size = 0;
 };
 struct FinishedAnswer {

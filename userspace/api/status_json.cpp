@@ -121,6 +121,8 @@ std::string to_json(const TunnelStatus& status) {
                            {"mtu", status.mtu},
                            {"aead", status.aead},
                            {"keylog_allowed", status.keylog_allowed},
+                           {"windows_shrunk", status.windows_shrunk},
+                           {"sessions_waiting", status.sessions_waiting},
                            {"uplinks", std::move(uplinks)},
                            {"control", counters_json(status.control, control_counters)},
                            {"total", counters_json(status.total, worker_counters)},

@@ -16,6 +16,7 @@
 //       duplicates_early (in XDP), duplicates_worker, only_here
 //   control: refused handshakes and frames, one number a reason (the members of control::ControlCounters)
 //   total, workers[]: the members of WorkerCounters
+//   keylog_allowed; for want of window memory: windows_shrunk (sessions so far), sessions_waiting (now)
 //
 // Threading: pure functions. Errors of reading name the key; input may be anything.
 #pragma once

@@ -215,6 +215,8 @@ Result<TunnelStatus> status_from_json(std::string_view text) {
   top.read("mtu", status.mtu);
   top.read("aead", status.aead);
   top.read("keylog_allowed", status.keylog_allowed);
+  top.read("windows_shrunk", status.windows_shrunk);
+  top.read("sessions_waiting", status.sessions_waiting);
   top.each("uplinks", [&](const json& row, const std::string& where) {
     status.uplinks.push_back(read_uplink(Reader(row, failure, where + ".")));
   });

@@ -58,6 +58,8 @@ Result<ApiAnswer> show_statistics(const Call& call) {
   return json_answer(json{{"control", counters_json(status.control, control_counters)},
                           {"total", counters_json(status.total, worker_counters)},
                           {"workers", std::move(workers)},
+                          {"windows_shrunk", status.windows_shrunk},
+                          {"sessions_waiting", status.sessions_waiting},
                           {"uplinks", std::move(uplinks)},
                           {"api",
                            {{"requests", own.requests.load()},

@@ -18,7 +18,7 @@ auto named(TunnelSettings& settings, const std::string& name) {
 }
 
 Error none_named(const std::string& name) {
-  return {"no uplink is called " + in_quotes(name) + ": GET /v1/uplinks lists those that there are", ENOENT};
+  return {"no uplink is called " + in_quotes(name) + ": see the list of uplinks", ENOENT};
 }
 
 // What applies to the uplink of this name: its own settings, or those of the pattern that takes the device.

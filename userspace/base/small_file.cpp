@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/file_descriptor.h"
@@ -28,6 +29,17 @@ void SecretText::wipe() {
   text_.resize(text_.capacity());
   explicit_bzero(text_.data(), text_.size());
   text_.clear();
+}
+
+void SecretText::append(std::string_view more) {
+  if (text_.capacity() - text_.size() < more.size()) {
+    std::string larger;
+    larger.reserve(std::max(2 * text_.size(), text_.size() + more.size()));
+    larger = text_;
+    wipe();
+    text_.swap(larger);
+  }
+  text_ += more;
 }
 
 std::string_view SecretText::trimmed() const {

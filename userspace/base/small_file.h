@@ -18,6 +18,8 @@ class SecretText {
   SecretText& operator=(SecretText&& other) noexcept;
   ~SecretText() { wipe(); }
 
+  // Leaves no copy behind when it grows.
+  void append(std::string_view more);
   [[nodiscard]] const std::string& text() const { return text_; }
   [[nodiscard]] std::string_view trimmed() const;  // without white space at both ends
 

@@ -27,7 +27,7 @@ int dashboard(Host& host, const DashboardOptions& options) {
         << std::flush;
     host.out << (*server)->url() << '\n' << std::flush;
     int arrived = 0;
-    sigwait(&ends, &arrived);
+    if (host.out) sigwait(&ends, &arrived);  // nobody could open an address that nobody has read
   }
   // The server's end may have to wait for a daemon that does not answer: a second signal ends us at once.
   pthread_sigmask(SIG_SETMASK, &before, nullptr);

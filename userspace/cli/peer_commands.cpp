@@ -25,6 +25,13 @@ std::vector<std::string> listed(const std::vector<std::string>& typed) {
   return typed;
 }
 
+Result<void> add_once(json& list, const std::string& text) {
+  if (std::ranges::find(list, json(text)) != list.end())
+    return fail(text + " is given twice; keep one of them", EINVAL);
+  list.push_back(text);
+  return {};
+}
+
 Result<void> put_allowed_ips(const PeerOptions& options, json& body) {
   if (options.allowed_ips.empty()) return {};
   json networks = json::array();
@@ -33,7 +40,7 @@ Result<void> put_allowed_ips(const PeerOptions& options, json& body) {
     if (!prefix) {
       return fail("\"" + text + "\" is no network; write 10.10.0.2/32,fd10::/64 or none", EINVAL);
     }
-    networks.push_back(prefix->network().text());
+    if (auto once = add_once(networks, prefix->network().text()); !once) return once;
   }
   body["allowed_ips"] = std::move(networks);
   return {};
@@ -51,7 +58,7 @@ Result<void> put_endpoints(const PeerOptions& options, json& body) {
                       "or none",
                   EINVAL);
     }
-    endpoints.push_back(text);
+    if (auto once = add_once(endpoints, endpoint ? endpoint->text() : text); !once) return once;
   }
   body["endpoints"] = std::move(endpoints);
   return {};

@@ -41,7 +41,9 @@ void Peer::report(const PathTable::Change& change) {
 
 void Peer::report_path(const Path& path) {
   report("path", "path " + describe(context_, path.route()) + ": " + text(path.state()),
-         uplink_name(context_, path.route().uplink));
+         uplink_name(context_, path.route().uplink),
+         path.state() == PathState::degraded || path.state() == PathState::down ? Event::Level::warning
+                                                                                : Event::Level::info);
   changed_ = true;
 }
 

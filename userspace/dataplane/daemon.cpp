@@ -360,7 +360,8 @@ Result<void> Daemon::Impl::start_controller() {
   const std::string path = state_path(config_.state_directory, config_.name);
   const OpenedState opened = open_state(path, own_key);
   if (!opened.warning.empty()) warn("tunnel", opened.warning);
-  state_writer_ = std::make_unique<StateWriter>(path, own_key);
+  state_writer_ = std::make_unique<StateWriter>(
+      path, own_key, [this](TunnelEvent::Level level, std::string text) { report("tunnel", std::move(text), level); });
 
   control::Settings settings{.identity = config_.identity.clone(), .workers = workers_wanted_};
   settings.params = {.lanes = static_cast<uint8_t>(workers_wanted_),
@@ -372,7 +373,9 @@ Result<void> Daemon::Impl::start_controller() {
   settings.timestamp_floor_ns = timestamp_floor_ns_ = opened.state.sent_limit_ns;
   for (const AcceptedTimestamp& one : opened.state.peers)
     settings.accepted_timestamps_ns.emplace_hint(settings.accepted_timestamps_ns.end(), one.peer, one.accepted_ns);
-  shield_ = std::make_unique<Shield>(program_.get(), settings.gate);
+  shield_ = std::make_unique<Shield>(program_.get(), settings.gate, [this](TunnelEvent::Level level, std::string text) {
+    report("handshake", std::move(text), level);
+  });
   controller_ = std::make_unique<control::Controller>(std::move(settings), randomness_, &key_files_);
   const auto peers = controller_->set_peers(std::move(config_.live.peers), read_clocks());
   if (!peers) return std::unexpected(peers.error());

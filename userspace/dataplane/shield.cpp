@@ -3,8 +3,7 @@
 #include <sodium.h>
 
 #include <cstring>
-
-#include "dataplane/log.h"
+#include <utility>
 
 namespace centipede {
 namespace {
@@ -16,7 +15,8 @@ cp_rate rate_of(Duration period, unsigned burst) {
 
 }  // namespace
 
-Shield::Shield(XdpProgram* program, const control::GateLimits& limits) : program_(program) {
+Shield::Shield(XdpProgram* program, const control::GateLimits& limits, Tell tell)
+    : program_(program), tell_(std::move(tell)) {
   entry_.unproven = rate_of(limits.unproven_period, limits.unproven_burst);
   entry_.source = rate_of(limits.source_period, limits.source_burst);
   entry_.flags = CP_SHIELD_ALL_CALLS;
@@ -39,31 +39,46 @@ void Shield::set_secrets(const control::ShieldSecrets& secrets) {
 }
 
 void Shield::set_sessions_complete(bool complete) {
-  set_flag(CP_SHIELD_ALL_SESSIONS, complete);
+  set_flag(CP_SHIELD_ALL_SESSIONS, complete, "data of strangers");
 }
 
 void Shield::call_started(wire::SessionId sid) {
   if (program_ == nullptr || program_->put_call(sid)) return;
   unlisted_calls_.insert(sid);
-  set_flag(CP_SHIELD_ALL_CALLS, false);
+  set_flag(CP_SHIELD_ALL_CALLS, false, "answers that nobody asked for");
 }
 
 void Shield::call_ended(wire::SessionId sid) {
   if (program_ == nullptr) return;
   if (unlisted_calls_.erase(sid) == 0) return program_->erase_call(sid);
-  if (unlisted_calls_.empty()) set_flag(CP_SHIELD_ALL_CALLS, true);
+  if (unlisted_calls_.empty()) set_flag(CP_SHIELD_ALL_CALLS, true, "answers that nobody asked for");
 }
 
-void Shield::set_flag(uint32_t flag, bool on) {
+void Shield::set_flag(uint32_t flag, bool on, const char* what) {
   const uint32_t flags = on ? entry_.flags | flag : entry_.flags & ~flag;
   if (flags == entry_.flags) return;
   entry_.flags = flags;
-  if ((entry_.flags & CP_SHIELD_ON) != 0) publish();
+  if ((entry_.flags & CP_SHIELD_ON) == 0 || program_ == nullptr) return;
+  if (on && (missing_ & flag) != 0) {
+    missing_ &= ~flag;
+    tell_(TunnelEvent::Level::info, std::string("the XDP program drops ") + what + " again");
+  } else if (!on) {
+    missing_ |= flag;
+    tell_(TunnelEvent::Level::warning,
+          std::string("the XDP program lets ") + what + " through to us: there is no room in its maps");
+  }
+  publish();
 }
 
 void Shield::publish() {
   if (program_ == nullptr) return;
-  if (const auto put = program_->put_shield(entry_); !put) log::warning("{}", put.error().text);
+  const auto put = program_->put_shield(entry_);
+  if (!put && written_) {
+    tell_(TunnelEvent::Level::warning, "the XDP program judges handshakes as before: " + put.error().text);
+  } else if (put && !written_) {
+    tell_(TunnelEvent::Level::info, "the XDP program judges handshakes as it should again");
+  }
+  written_ = put.has_value();
 }
 
 }  // namespace centipede

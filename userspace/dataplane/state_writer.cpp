@@ -14,7 +14,6 @@
 #include <thread>
 
 #include "base/file_descriptor.h"
-#include "dataplane/log.h"
 
 namespace centipede {
 namespace {
@@ -111,11 +110,12 @@ Duration pause_after_failure(unsigned failures) {
 
 // What the owner and the thread have in common; it lives as long as the later of them.
 struct StateWriter::Shared {
-  Shared(std::string file_path, const crypto::PublicKey& key, WriteFile write)
-      : path(std::move(file_path)), own_key(key), write_file(std::move(write)) {}
+  Shared(std::string file_path, const crypto::PublicKey& key, Tell teller, WriteFile write)
+      : path(std::move(file_path)), own_key(key), tell(std::move(teller)), write_file(std::move(write)) {}
 
   const std::string path;
   const crypto::PublicKey own_key;
+  const Tell tell;
   const WriteFile write_file;
 
   std::mutex mutex;
@@ -171,20 +171,21 @@ void StateWriter::Shared::run() {
   changed.notify_all();
 }
 
-// Counts failures and logs where they begin and end. Under the lock, so that no owner who gives us up, and may take the
-// log with him, does so meanwhile.
+// Counts failures and tells where they begin and end. Under the lock, so that no owner who gives us up does so
+// meanwhile.
 void StateWriter::Shared::note(const Result<void>& outcome) {
   const unsigned before = std::exchange(failures_, outcome ? 0 : failures_ + 1);
   if (abandoned) return;
   if (!outcome && before == 0) {
-    log::warning("the state is not saved, which is tried again: {}", outcome.error().text);
+    tell(TunnelEvent::Level::warning, "the state is not saved, which is tried again: " + outcome.error().text);
   } else if (outcome && before != 0) {
-    log::info("the state is saved again in {}", path);
+    tell(TunnelEvent::Level::info, "the state is saved again in " + path);
   }
 }
 
-StateWriter::StateWriter(std::string path, const crypto::PublicKey& own_key, WriteFile write_file, Duration patience)
-    : shared_(std::make_shared<Shared>(std::move(path), own_key, std::move(write_file))),
+StateWriter::StateWriter(std::string path, const crypto::PublicKey& own_key, Tell tell, WriteFile write_file,
+                         Duration patience)
+    : shared_(std::make_shared<Shared>(std::move(path), own_key, std::move(tell), std::move(write_file))),
       patience_(patience),
       thread_([shared = shared_] { shared->run(); }) {}
 

@@ -3,7 +3,7 @@
 // A snapshot is written whole beside the old file and put in its place, each step synced to the disk: a reader finds
 // one or the other, whatever ends the process. Between two writes lie a second or more, so that 20 kB are written a
 // second on average. A write that fails leaves the old file and is tried again, after 1 s at first and up to 60 s
-// later; the log says so once, and once when it works again.
+// later; an event says so once, and once when it works again.
 //
 // Threading: one owner (the control thread) calls everything; nothing but save_now() and the destructor waits.
 #pragma once
@@ -17,6 +17,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "crypto/keys.h"
+#include "dataplane/event_log.h"
 #include "dataplane/state_file.h"
 
 namespace centipede {
@@ -33,8 +34,11 @@ class StateWriter {
  public:
   using WriteFile = std::function<Result<void>(const std::string& path, std::string_view content)>;
 
+  // May be called on the writer's thread.
+  using Tell = std::function<void(TunnelEvent::Level, std::string)>;
+
   // `patience`: how long the destructor waits for the newest snapshot to be written.
-  StateWriter(std::string path, const crypto::PublicKey& own_key, WriteFile write_file = replace_file,
+  StateWriter(std::string path, const crypto::PublicKey& own_key, Tell tell, WriteFile write_file = replace_file,
               Duration patience = seconds(5));
   // Writes the newest snapshot if it was not yet, trying once. A disk that does not answer keeps the thread, not us.
   ~StateWriter();

@@ -24,6 +24,8 @@ inline TunnelStatus full_status() {
   status.addresses = {*Prefix::parse("10.10.0.1/24"), *Prefix::parse("fd10::1/64")};
   status.mtu = 1420;
   status.aead = "libsodium";
+  status.windows_shrunk = 4'000;
+  status.sessions_waiting = 5'000;
   uint64_t next = 1;
   const auto fill = [&next](auto& owner, const auto& table) {
     for (const auto& counter : table)

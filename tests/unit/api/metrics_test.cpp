@@ -143,6 +143,8 @@ TEST(Metrics, every_counter_of_the_status_is_there) {
   EXPECT_EQ(families.at("centipede_data_packets_total").samples.size(), 2 * worker_counters.size());
   EXPECT_EQ(families.at("centipede_uplink_xdp_packets_total").samples.size(), 2 * xdp_counters.size());
   EXPECT_EQ(families.at("centipede_events_total").samples.begin()->second, 77);
+  EXPECT_EQ(families.at("centipede_windows_shrunk_total").samples.begin()->second, 4000);
+  EXPECT_EQ(families.at("centipede_sessions_waiting").samples.begin()->second, 5000);
   EXPECT_EQ(families.at("centipede_peer_up").samples.at(R"(interface="cp0",peer="office")"), 1);
   EXPECT_EQ(families.at("centipede_peer_up").samples.at(R"(interface="cp0",peer="phone")"), 0);
 }

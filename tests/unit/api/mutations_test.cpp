@@ -109,7 +109,8 @@ TEST_F(Mutations, every_answer_is_one) {
     reader.add(head + body);
     if (!reader.whole()) continue;
     const size_t head_size = reader.head_size();
-    const std::string bytes = reader.take();
+    const SecretText taken = reader.take();
+    const std::string& bytes = taken.text();
     const auto answer =
         exchange.answer(std::string_view(bytes).substr(0, head_size), std::string_view(bytes).substr(head_size), true);
     ASSERT_TRUE(answer.bytes.starts_with("HTTP/1.1 ")) << bytes;

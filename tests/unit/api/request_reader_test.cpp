@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "api/json_text.h"
+
 namespace centipede::api {
 namespace {
 
@@ -23,7 +25,7 @@ TEST(RequestReader, finds_the_ends_in_any_pieces) {
     }
     ASSERT_TRUE(reader.whole()) << piece;
     EXPECT_EQ(reader.head_size(), request.size() - 5);
-    EXPECT_EQ(reader.take(), request);
+    EXPECT_EQ(reader.take().text(), request);
   }
 }
 
@@ -33,8 +35,28 @@ TEST(RequestReader, leaves_out_what_follows) {
     reader.add("POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}" + std::string(rest));
     ASSERT_TRUE(reader.whole());
     reader.add("more");
-    EXPECT_EQ(reader.take(), "POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}");
+    EXPECT_EQ(reader.take().text(), "POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}");
   }
+}
+
+TEST(RequestReader, what_arrives_in_many_pieces_is_kept_whole_while_its_buffer_grows) {
+  SecretText text;
+  text.append(std::string(1000, 's'));
+  const char* before = text.text().data();
+  std::string all(1000, 's');
+  for (unsigned i = 0; i < 100; ++i) {
+    text.append(std::string(1000, 't'));
+    all.append(1000, 't');
+  }
+  EXPECT_EQ(text.text(), all);
+  ASSERT_NE(before, text.text().data()) << "it has moved";
+}
+
+TEST(JsonText, wiping_overwrites_every_text_at_any_depth) {
+  auto value = nlohmann::json::parse(R"({"a": "secret", "b": [1, {"c": "secret", "d": null}]})");
+  wipe(value);
+  EXPECT_EQ(value["a"], std::string(6, '\0'));
+  EXPECT_EQ(value["b"][1]["c"], std::string(6, '\0'));
 }
 
 TEST(RequestReader, refuses_what_has_no_bounds) {

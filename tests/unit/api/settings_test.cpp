@@ -182,6 +182,8 @@ TEST_F(SettingsTest, the_reading_socket_changes_nothing) {
 }
 
 TEST_F(SettingsTest, what_only_shows_shows) {
+  EXPECT_EQ(ok("GET", "/v1/statistics")["windows_shrunk"], 4000);
+  EXPECT_EQ(ok("GET", "/v1/statistics")["sessions_waiting"], 5000);
   EXPECT_EQ(ok("GET", "/v1/interface")["uptime_s"], 86400.25);
   EXPECT_EQ(ok("GET", "/v1/interface")["configured"]["mode"], "udp");
   EXPECT_EQ(ok("GET", "/v1/interface")["configured"]["dns"], nlohmann::json({"10.10.0.53"}));

@@ -31,6 +31,26 @@ TEST(StatusJson, everything_survives_the_way_to_text_and_back) {
   EXPECT_EQ(back->public_key, full_status().public_key);
 }
 
+// A member that is new does not compile here: tell of it in status_json.cpp, status_reading.cpp, openapi.json and, when
+// it counts something, in metrics.cpp and GET /v1/statistics; then it goes into one of these lists.
+TEST(StatusJson, no_member_of_the_status_is_forgotten) {
+  const TunnelStatus status = full_status();
+  const json document = json::parse(to_json(status));
+  {
+    const auto& [name, version, uptime, public_key, listen_port, addresses, mtu, aead, keylog_allowed, windows_shrunk,
+                 sessions_waiting, uplinks, peers, control, total, workers] = status;
+    EXPECT_EQ(document.size(), 16U);
+    EXPECT_EQ(document["windows_shrunk"], windows_shrunk);
+    EXPECT_EQ(document["sessions_waiting"], sessions_waiting);
+  }
+  {
+    const auto& [id, name, usable, priority, metered, rate_bps, pattern, addresses, mode, reason, xdp, xsk_dropped,
+                 fill_ring_empty] = status.uplinks[0];
+    EXPECT_EQ(document["uplinks"][0].size(), 13U);
+    EXPECT_EQ(document["uplinks"][0]["fill_ring_empty"], fill_ring_empty);
+  }
+}
+
 TEST(StatusJson, every_counter_has_a_value_of_its_own_in_the_text) {
   const json document = json::parse(to_json(full_status()));
   EXPECT_EQ(document["uplinks"][0]["xdp"].size(), 18U);

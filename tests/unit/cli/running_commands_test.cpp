@@ -51,6 +51,8 @@ class RunningCommandsTest : public CommandTest {
     EXPECT_EQ(std::ranges::count(outcome.err, '\n'), 1) << outcome.err;
     EXPECT_EQ(printable_utf8(outcome.err), outcome.err.substr(0, outcome.err.size() - 1) + "\\x0a");
     EXPECT_EQ(tunnel_.changes(), before) << testing::PrintToString(arguments);
+    for (const char* foreign : {"GET", "POST", "PATCH", "PUT", "DELETE", "/v1", "JSON", "_ips", "[0]", "[1]", "_bps"})
+      EXPECT_THAT(outcome.err, testing::Not(HasSubstr(foreign))) << "who types commands need not know of the API";
     return outcome.err;
   }
   TunnelSettings settings() { return *tunnel_.settings(); }
@@ -103,6 +105,8 @@ TEST_F(RunningCommandsTest, what_makes_no_sense_of_a_peer_is_refused_before_anyt
   EXPECT_THAT(refused({"peer", "add", "short"}, 2), HasSubstr("centipede pubkey"));
   EXPECT_THAT(refused({"peer", "add", key, "--allowed-ips", "10.0.0.0/40"}, 2), HasSubstr("no network"));
   EXPECT_THAT(refused({"peer", "add", key, "--allowed-ips", ""}, 2), HasSubstr("no network"));
+  EXPECT_THAT(refused({"peer", "add", key, "--allowed-ips", "10.0.0.0/8,10.1.0.0/8"}, 2), HasSubstr("twice"));
+  EXPECT_THAT(refused({"peer", "add", key, "--endpoint", "a:1,a:1"}, 2), HasSubstr("twice"));
   EXPECT_THAT(refused({"peer", "add", key, "--endpoint", "10.0.0.1"}, 2), HasSubstr("no endpoint"));
   EXPECT_THAT(refused({"peer", "add", key, "--endpoint", "0.0.0.0:5"}, 2), HasSubstr("no endpoint"));
   EXPECT_THAT(refused({"peer", "add", key, "--policy", "fastest"}, 2), HasSubstr("--help"));
@@ -146,6 +150,8 @@ TEST_F(RunningCommandsTest, paths_go_up_and_down_and_have_priorities) {
   EXPECT_THAT(refused({"path", "up", "office"}, 2), HasSubstr("--help"));
   refused({"path", "up", "nobody", "wwan0"}, 1);
   refused({"path", "list", "nobody"}, 1);
+  refused({"path", "up", "office", "eth7"}, 1);
+  refused({"reload"}, 1);
 }
 
 TEST_F(RunningCommandsTest, uplinks_are_added_with_their_settings_changed_and_removed) {

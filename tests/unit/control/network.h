@@ -230,7 +230,7 @@ class Network {
       else if (auto* removed = std::get_if<SessionRemoved>(&action))
         host.receivable.erase(removed->local_sid);
       else if (auto* event = std::get_if<Event>(&action))
-        host.log.push_back(event->text);
+        host.log.push_back((event->level == Event::Level::warning ? "warning: " : "") + event->text);
       else if (auto* started = std::get_if<CallStarted>(&action))
         EXPECT_TRUE(host.calls.insert(started->sid).second);
       else if (auto* ended = std::get_if<CallEnded>(&action))

@@ -49,9 +49,17 @@ TEST(Path, SilenceDegradesItAfterThreeIntervalsAndDownsItAfterTen) {
   EXPECT_GE(network.now - cut, milliseconds(2200));
   EXPECT_LE(network.now - cut, milliseconds(2550));
   EXPECT_TRUE(network.logged(0, "path eth0 10.1.0.1 → 10.1.0.2:5820: down"));
+  const auto warnings_of = [&](const std::string& state) {
+    return std::ranges::count_if(network.hosts[0]->log, [&](const std::string& line) {
+      return line.starts_with("warning: ") && line.ends_with(": " + state);
+    });
+  };
+  EXPECT_EQ(warnings_of("degraded"), 1);
+  EXPECT_EQ(warnings_of("down"), 1);
   EXPECT_EQ(sending_to(network, 0).size(), 1U) << "the last resort";
   network.on_packet = nullptr;
   EXPECT_TRUE(network.run_until([&] { return network.paths_in(0, PathState::active) == 1; }, seconds(6)));
+  EXPECT_EQ(warnings_of("active"), 0) << "good news is no warning";
   EXPECT_TRUE(network.run_until([&] { return network.agreed(); }, seconds(6)));
 }
 

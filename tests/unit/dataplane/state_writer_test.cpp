@@ -4,8 +4,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sched.h>
-#include <spdlog/sinks/sink.h>
-#include <spdlog/spdlog.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -50,19 +48,15 @@ mode_t mode_of(const std::string& path) {
   return state.st_mode & 07777;
 }
 
-// Keeps the lines of the log as "level: text".
-class KeptLines final : public spdlog::sinks::sink {
+// Keeps what is told as "level: text".
+class Told {
  public:
-  void log(const spdlog::details::log_msg& message) override {
-    const auto level = spdlog::level::to_string_view(message.level);
-    const std::scoped_lock lock(mutex_);
-    lines_.push_back(std::string(level.data(), level.size()) + ": " +
-                     std::string(message.payload.data(), message.payload.size()));
+  StateWriter::Tell teller() {
+    return [this](TunnelEvent::Level level, const std::string& text) {
+      const std::scoped_lock lock(mutex_);
+      lines_.push_back((level == TunnelEvent::Level::warning ? "warning: " : "info: ") + text);
+    };
   }
-  void flush() override {}
-  void set_pattern(const std::string&) override {}
-  void set_formatter(std::unique_ptr<spdlog::formatter>) override {}
-
   [[nodiscard]] std::vector<std::string> lines() const {
     const std::scoped_lock lock(mutex_);
     return lines_;
@@ -71,23 +65,6 @@ class KeptLines final : public spdlog::sinks::sink {
  private:
   mutable std::mutex mutex_;
   std::vector<std::string> lines_;
-};
-
-// What the log says while this lives.
-class CapturedLog {
- public:
-  CapturedLog() : before_(spdlog::default_logger()) {
-    spdlog::set_default_logger(std::make_shared<spdlog::logger>("", kept_));
-  }
-  CapturedLog(const CapturedLog&) = delete;
-  CapturedLog& operator=(const CapturedLog&) = delete;
-  ~CapturedLog() { spdlog::set_default_logger(before_); }
-
-  [[nodiscard]] std::vector<std::string> lines() const { return kept_->lines(); }
-
- private:
-  std::shared_ptr<spdlog::logger> before_;
-  std::shared_ptr<KeptLines> kept_ = std::make_shared<KeptLines>();
 };
 
 // Writes the files and keeps count of the attempts.
@@ -142,6 +119,7 @@ class StateWriterTest : public testing::Test {
   }
 
   TemporaryFolder folder_;
+  Told told_;
   std::string path_ = state_path(folder_.path(), "cp0");
   crypto::PublicKey own_;
 };
@@ -150,7 +128,7 @@ TEST_F(StateWriterTest, the_file_and_a_missing_folder_are_made_for_their_owner_a
   path_ = state_path(folder_.file("centipede"), "cp0");
   const mode_t mask = umask(0);
   {
-    StateWriter writer(path_, own_);
+    StateWriter writer(path_, own_, told_.teller());
     EXPECT_TRUE(writer.save_now(state_of(5), patience));
     EXPECT_EQ(read(), state_of(5));
   }
@@ -164,7 +142,7 @@ TEST_F(StateWriterTest, many_saves_become_few_writes_and_the_newest_is_in_the_fi
   Attempts attempts;
   const auto begin = Clock::now();
   {
-    StateWriter writer(path_, own_, attempts.counted());
+    StateWriter writer(path_, own_, told_.teller(), attempts.counted());
     for (uint64_t i = 1; i <= 10000; ++i)
       writer.save(state_of(i));
   }
@@ -176,7 +154,7 @@ TEST_F(StateWriterTest, many_saves_become_few_writes_and_the_newest_is_in_the_fi
 
 TEST_F(StateWriterTest, a_second_or_more_passes_between_two_writes) {
   Attempts attempts;
-  StateWriter writer(path_, own_, attempts.counted());
+  StateWriter writer(path_, own_, told_.teller(), attempts.counted());
   ASSERT_TRUE(writer.save_now(state_of(1), patience));
   ASSERT_TRUE(writer.save_now(state_of(2), patience));
   const auto begun = attempts.begun();
@@ -199,7 +177,7 @@ TEST_F(StateWriterTest, pauses_keep_to_20_kB_a_second_and_grow_to_a_minute_with_
 
 TEST_F(StateWriterTest, nothing_is_written_when_nothing_is_saved) {
   {
-    const StateWriter writer(path_, own_);
+    const StateWriter writer(path_, own_, told_.teller());
   }
   EXPECT_FALSE(std::filesystem::exists(path_));
 }
@@ -217,7 +195,7 @@ TEST_F(StateWriterTest, a_disk_that_does_not_answer_holds_up_neither_saves_nor_t
   const auto begin = Clock::now();
   {
     StateWriter writer(
-        path_, own_,
+        path_, own_, told_.teller(),
         [disk](const std::string&, std::string_view content) -> Result<void> {
           std::unique_lock lock(disk->mutex);
           ++disk->waiting;
@@ -251,10 +229,10 @@ TEST_F(StateWriterTest, a_disk_that_does_not_answer_holds_up_neither_saves_nor_t
 
 TEST_F(StateWriterTest, a_full_disk_keeps_the_old_file_and_is_told_of_once_and_so_is_the_end_of_it) {
   on_a_small_disk([&] {
-    CapturedLog log;
+    Told log;
     Attempts attempts;
     {
-      StateWriter writer(path_, own_, attempts.counted());
+      StateWriter writer(path_, own_, log.teller(), attempts.counted());
       ASSERT_TRUE(writer.save_now(state_of(1), patience));
       const std::string filler = folder_.file("filler");
       std::ofstream(filler) << std::string(1 << 20, 'x') << std::flush;
@@ -276,13 +254,13 @@ TEST_F(StateWriterTest, a_full_disk_keeps_the_old_file_and_is_told_of_once_and_s
 
 TEST_F(StateWriterTest, a_read_only_disk_keeps_the_old_file_and_delays_the_end_by_one_attempt_at_most) {
   on_a_small_disk([&] {
-    CapturedLog log;
+    Told log;
     Attempts attempts;
     size_t before_the_end = 0;
     ASSERT_TRUE(replace_file(path_, format_state(state_of(1), own_)));
     ASSERT_EQ(mount(nullptr, folder_.path().c_str(), nullptr, MS_REMOUNT | MS_RDONLY, nullptr), 0);
     {
-      StateWriter writer(path_, own_, attempts.counted());
+      StateWriter writer(path_, own_, log.teller(), attempts.counted());
       EXPECT_FALSE(writer.save_now(state_of(2), milliseconds(20)));
       ASSERT_TRUE(attempts.reached(1, false));
       before_the_end = attempts.begun().size();
