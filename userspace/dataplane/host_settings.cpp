@@ -46,7 +46,8 @@ uint32_t HostSettings::mark() const {
 }
 
 Result<void> HostSettings::protect(std::set<Prefix> networks) {
-  if (config_.dns.empty()) revert_names();  // otherwise they are replaced
+  // Otherwise they are replaced.
+  if (config_.dns.empty()) revert_names();
   if (config_.kill_switch && networks.empty()) return set_kill_switch(config_.name, {});  // what was left is replaced
   if (config_.kill_switch) return change_networks(std::move(networks));
   if (kill_switch_is_set(config_.name)) {
