@@ -46,8 +46,9 @@ uint32_t HostSettings::mark() const {
 }
 
 Result<void> HostSettings::protect(std::set<Prefix> networks) {
-  if (config_.dns.empty()) revert_names();  // otherwise they are replaced
-  if (config_.kill_switch) {                // what was left is replaced
+  // What was left is reverted, or replaced.
+  if (config_.dns.empty()) revert_names();
+  if (config_.kill_switch) {
     if (auto set = set_kill_switch(config_.name, networks); !set) return set;
     warn_of_gaps(networks);
     networks_ = std::move(networks);
