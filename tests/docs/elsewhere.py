@@ -9,7 +9,7 @@ PACKAGE = {command.text.removeprefix("sudo ") for command in blocks.package_comm
 
 CI = "every run of continuous integration is this"
 BUILD = "would configure the build anew that is being tested; tools/test and tests/package/install.py build"
-RESTART = "systemd's: tests/netns/service_restart.py does what it does to the unit's process"
+RESTART = "systemd's: tests/package/service.py does so to the installed service"
 ENGINE = "needs Docker; tests/docs/pages/container.py runs the same program with the same capabilities and folders"
 MACHINE = "would change the kernel or the clock of the machine that runs the test"
 BENCH = "by hand: takes minutes, and its figures mean something on an idle machine alone"

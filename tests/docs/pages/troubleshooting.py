@@ -36,8 +36,8 @@ FINDINGS = (
 )
 
 
-def doctor(page, laptop, *words):
-    return page.carry_out(laptop, " ".join(["sudo centipede doctor", *words, "|| true"]))
+def doctor(page, laptop):
+    return page.carry_out(laptop, "sudo centipede doctor || true")
 
 
 def run(page, bed):
@@ -55,12 +55,15 @@ def findings(page, bed, laptop, office):
     tunnel.attach("eth0", "eth1")
     page.run(laptop, "sudo centipede doctor", code=1)  # without a file
     laptop.write(FILE, CONFIG.format(key=tunnel.public_key, interface=""))
+    mended = None
     for cause, text, remedy in FINDINGS:
         laptop.run("sh", "-c", cause)
-        check(text in doctor(page, laptop), f"{cause}: doctor says {text!r}")
+        said = doctor(page, laptop)
+        check(text in said, f"{cause}: doctor says {text!r}")
+        check(mended is None or mended not in said, f"{mended!r} has gone")
+        mended = text if remedy else None
         if remedy:
             page.run(laptop, remedy)
-            check(text not in doctor(page, laptop), "which is mended")
     taken = laptop.start("socat", "UDP-RECVFROM:5820", "STDOUT")
     wait_for("the port is taken", lambda: "listen port: UDP 5820 over IPv4" in doctor(page, laptop))
     check("socat" in page.run(laptop, "sudo ss -lunp"), "ss says by whom")
