@@ -91,7 +91,13 @@ std::string sets_and_rules(const std::set<Kind>& kinds, const std::set<Kind>& kn
 std::string change_elements(const char* verb, const Elements& elements, const std::string& where) {
   std::string commands;
   for (const auto& [kind, list] : elements)
-    commands += std::string(verb) + " element " + where + kind.set() + " { " + list + " }\n";
+    commands.append(verb)
+        .append(" element ")
+        .append(where)
+        .append(kind.set())
+        .append(" { ")
+        .append(list)
+        .append(" }\n");
   return commands;
 }
 
