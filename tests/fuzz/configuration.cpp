@@ -4,7 +4,7 @@
 
 #include <set>
 
-#include "cli/config.h"
+#include "config/config.h"
 #include "dataplane/setting_texts.h"
 #include "dataplane/uplink_selection.h"
 #include "fuzz.h"
@@ -78,7 +78,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static const bool ready = centipede::crypto::initialise().has_value();
   promise(ready, "libsodium starts");
   const std::string text(reinterpret_cast<const char*>(data), size);
-  const auto loaded = centipede::cli::parse_config(text, path);
+  const auto loaded = centipede::parse_config(text, path);
   if (!loaded) {
     promise(loaded.error().text.starts_with(path), "an error names the file");
     promise(one_printable_line(loaded.error().text), "an error is one printable line");

@@ -9,11 +9,11 @@
 
 #include "api/client.h"
 #include "api/tunnel_lock.h"
-#include "cli/config.h"
 #include "cli/log.h"
 #include "cli/reload.h"
 #include "cli/stop_signals.h"
 #include "cli/tunnel_commands.h"
+#include "config/config.h"
 
 namespace centipede::cli {
 namespace {

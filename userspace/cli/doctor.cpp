@@ -11,8 +11,8 @@
 
 #include "api/client.h"
 #include "base/file_descriptor.h"
-#include "cli/config.h"
 #include "cli/tunnel_commands.h"
+#include "config/config.h"
 #include "dataplane/setting_texts.h"
 #include "dataplane/uplink_selection.h"
 

@@ -39,7 +39,8 @@ int doctor(Host& host, const DoctorOptions& options);
 // The parts, in the order of their lines.
 [[nodiscard]] std::vector<Finding> examine_system(const std::string& missing_privilege);
 [[nodiscard]] std::vector<Finding> examine_uplink(Netlink& netlink, const std::string& name, ReceiveMode mode);
-[[nodiscard]] Finding examine_offloads(const std::string& device, bool tries_xdp);
+// `joins`: the kernel joins arriving packets for sockets that are bound to a device, as ours are.
+[[nodiscard]] Finding examine_offloads(const std::string& device, bool tries_xdp, bool joins);
 // What the file asks of the system beside devices and peers: state directory, name servers, kill switch.
 [[nodiscard]] std::vector<Finding> examine_settings(const TunnelConfig& config);
 [[nodiscard]] Finding examine_state_directory(const std::string& path);
@@ -66,5 +67,6 @@ struct KernelVersion {
   auto operator<=>(const KernelVersion&) const = default;
 };
 [[nodiscard]] KernelVersion parse_kernel_release(const std::string& release);
+[[nodiscard]] KernelVersion running_kernel();
 
 }  // namespace centipede::cli

@@ -74,7 +74,7 @@ std::map<std::string, bool> features_of(const std::string& device) {
 
 }  // namespace
 
-Finding examine_offloads(const std::string& device, bool tries_xdp) {
+Finding examine_offloads(const std::string& device, bool tries_xdp, bool joins) {
   const std::string what = device + " offloads";
   const auto features = features_of(device);
   if (features.empty()) return {Level::ok, what, "the device does not say", ""};
@@ -92,6 +92,11 @@ Finding examine_offloads(const std::string& device, bool tries_xdp) {
   if (!tries_xdp && !on("rx-gro")) {
     return {Level::warn, what, "GRO is off: arriving packets are not joined, each costs more",
             "ethtool -K " + device + " gro on"};
+  }
+  // With this feature it joins what is for no socket that it knows of yet, and ours take it so.
+  if (!tries_xdp && !joins && !on("rx-udp-gro-forwarding")) {
+    return {Level::warn, what, "this kernel does not join arriving packets for sockets that are bound to a device",
+            "ethtool -K " + device + " rx-udp-gro-forwarding on, or use Linux 6.12"};
   }
   const auto state = [&](const char* name) { return on(name) ? "on" : "off"; };
   return {Level::ok, what,

@@ -35,12 +35,16 @@ Finding privileges(const std::string& missing) {
   return {Level::ok, "privileges", "enough for everything", ""};
 }
 
+std::string kernel_release() {
+  utsname system{};
+  uname(&system);
+  return system.release;
+}
+
 Finding kernel() {
   constexpr KernelVersion tested{6, 1};
   constexpr KernelVersion least{5, 15};
-  utsname system{};
-  uname(&system);
-  const std::string release = system.release;
+  const std::string release = kernel_release();
   const KernelVersion version = parse_kernel_release(release);
   if (version >= tested) return {Level::ok, "kernel", release, ""};
   if (version >= least) {
@@ -117,6 +121,10 @@ KernelVersion parse_kernel_release(const std::string& release) {
   std::istringstream text(release);
   if (!(text >> version.major_number >> dot >> version.minor_number) || dot != '.') return {};
   return version;
+}
+
+KernelVersion running_kernel() {
+  return parse_kernel_release(kernel_release());
 }
 
 std::vector<Finding> examine_system(const std::string& missing_privilege) {

@@ -161,7 +161,9 @@ std::vector<Finding> examine_uplink(Netlink& netlink, const std::string& name, R
   findings.push_back(mtu(link));
   findings.push_back(receive_mode(link, mode));
   findings.push_back(foreign_program(link, mode));
-  findings.push_back(examine_offloads(name, choose_receive(mode, link.hardware).try_xdp));
+  // Devices of software pass packets on that are joined already. 6.1 does not join for ours, 6.12 does.
+  const bool joins = !link.hardware || running_kernel() >= KernelVersion{6, 12};
+  findings.push_back(examine_offloads(name, choose_receive(mode, link.hardware).try_xdp, joins));
   findings.push_back(default_route(name));
   findings.push_back(reverse_path_filter(name));
   return findings;

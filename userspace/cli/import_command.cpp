@@ -4,7 +4,7 @@
 #include <ostream>
 
 #include "base/small_file.h"
-#include "cli/wireguard_import.h"
+#include "config/wireguard_import.h"
 
 namespace centipede::cli {
 

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <map>
 
-#include "cli/config.h"
+#include "config/config.h"
 #include "dataplane/uplink_selection.h"
 
 namespace centipede::cli {

@@ -1,8 +1,8 @@
 #include <ostream>
 
-#include "cli/config_text.h"
 #include "cli/running_commands.h"
 #include "cli/running_tunnel.h"
+#include "config/config_text.h"
 
 namespace centipede::cli {
 

@@ -1,5 +1,5 @@
 // A tunnel as its configuration file describes it, already checked: what the daemon is started with. Plain values; the
-// file format and its errors belong to cli/config.h.
+// file format and its errors belong to config/config.h.
 #pragma once
 
 #include <cstdint>

@@ -27,7 +27,7 @@ def answered(command, answer):
     if "http_code" in command:
         good = answer.endswith("409\n") and "error" in answer
     elif "head -n 3" in command:
-        good = re.fullmatch(r"id: \d+\nevent: \w+\ndata: {.*}\n", answer)
+        good = re.fullmatch(r"id: \d+\nevent: \w+\ndata: {.*}\s*", answer)
     elif "/v1/metrics" in command:
         good = "# TYPE centipede_" in answer
     else:

@@ -113,6 +113,11 @@ TEST(Doctor, strict_reverse_path_filtering_and_offloads_that_are_off_are_told) {
     ASSERT_TRUE(run("ethtool -K left gro off tx-udp-segmentation off"));
     EXPECT_EQ(found("left offloads").level, Level::warn);
     EXPECT_THAT(found("left offloads").advice, HasSubstr("ethtool -K left gro on"));
+    ASSERT_TRUE(run("ethtool -K left gro on"));
+    const std::string advice = examine_offloads("left", false, false).advice;
+    EXPECT_THAT(advice, HasSubstr("rx-udp-gro-forwarding on"));
+    ASSERT_TRUE(run(advice.substr(0, advice.find(','))));
+    EXPECT_EQ(examine_offloads("left", false, false).level, Level::ok);
     EXPECT_THAT(found("left offloads", ReceiveMode::xdp).finding, HasSubstr("UDP segmentation off"));
   });
 }

@@ -4,9 +4,9 @@
 
 #include <nlohmann/json.hpp>
 
-#include "cli/config.h"
 #include "cli/table.h"
 #include "command_fixture.h"
+#include "config/config.h"
 #include "dataplane/setting_texts.h"
 
 namespace centipede::cli {

@@ -8,7 +8,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "../cli/temporary_folder.h"
+#include "temporary_folder.h"
 
 namespace centipede {
 namespace {

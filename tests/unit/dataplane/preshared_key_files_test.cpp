@@ -5,8 +5,8 @@
 
 #include <fstream>
 
-#include "../cli/temporary_folder.h"
 #include "crypto/keys.h"
+#include "temporary_folder.h"
 
 namespace centipede {
 namespace {

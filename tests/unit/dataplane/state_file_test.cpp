@@ -9,8 +9,8 @@
 #include <fstream>
 #include <random>
 
-#include "../cli/temporary_folder.h"
 #include "rounds.h"
+#include "temporary_folder.h"
 
 namespace centipede {
 namespace {

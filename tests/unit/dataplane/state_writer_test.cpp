@@ -18,7 +18,7 @@
 #include <sstream>
 #include <thread>
 
-#include "../cli/temporary_folder.h"
+#include "temporary_folder.h"
 
 namespace centipede {
 namespace {

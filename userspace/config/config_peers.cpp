@@ -2,10 +2,10 @@
 #include <map>
 
 #include "api/paths.h"
-#include "cli/config_document.h"
+#include "config/config_document.h"
 #include "dataplane/setting_texts.h"
 
-namespace centipede::cli {
+namespace centipede {
 namespace {
 
 constexpr std::array<std::string_view, 8> peer_keys{"name",        "public_key", "preshared_key", "preshared_key_file",
@@ -166,4 +166,4 @@ std::vector<control::PeerSettings> read_peers(Source& source, toml::table& docum
   return peers;
 }
 
-}  // namespace centipede::cli
+}  // namespace centipede

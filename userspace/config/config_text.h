@@ -1,4 +1,4 @@
-// A tunnel's settings written as a configuration file that cli/config.h reads back to the same ones. Pure functions.
+// A tunnel's settings written as a configuration file that config/config.h reads back to the same ones. Pure functions.
 #pragma once
 
 #include <string>
@@ -9,7 +9,7 @@
 #include "api/interface_json.h"
 #include "dataplane/tunnel_status.h"
 
-namespace centipede::cli {
+namespace centipede {
 
 // `status` is told in comments. What is secret is a comment that says what to fill in.
 [[nodiscard]] std::string config_text(const TunnelStatus& status, const api::InterfaceSettings& interface,
@@ -21,4 +21,4 @@ namespace centipede::cli {
 [[nodiscard]] std::string toml_list(const std::vector<std::string>& texts);
 [[nodiscard]] std::string peer_section(const control::PeerSettings& peer, bool hidden_key);
 
-}  // namespace centipede::cli
+}  // namespace centipede

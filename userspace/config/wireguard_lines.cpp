@@ -1,8 +1,8 @@
-#include "cli/wireguard_lines.h"
+#include "config/wireguard_lines.h"
 
 #include <algorithm>
 
-namespace centipede::cli {
+namespace centipede {
 namespace {
 
 std::string_view trimmed(std::string_view text) {
@@ -69,4 +69,4 @@ std::vector<WireGuardLine> wireguard_lines(std::string_view text) {
   return lines;
 }
 
-}  // namespace centipede::cli
+}  // namespace centipede

@@ -1,11 +1,11 @@
-#include "cli/config_document.h"
+#include "config/config_document.h"
 
 #include <algorithm>
 #include <filesystem>
 #include <limits>
 #include <numeric>
 
-namespace centipede::cli {
+namespace centipede {
 namespace {
 
 // Levenshtein: how many letters to insert, delete or replace.
@@ -214,4 +214,4 @@ std::optional<FoundSecret> read_secret(Section& section, const std::string& key,
   return FoundSecret{SecretText(std::string(file->content.trimmed())), no_folder ? path : absolute.string()};
 }
 
-}  // namespace centipede::cli
+}  // namespace centipede

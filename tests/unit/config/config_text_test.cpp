@@ -1,5 +1,5 @@
 // What is exported is read back to the same settings.
-#include "cli/config_text.h"
+#include "config/config_text.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -9,11 +9,11 @@
 
 #include "../../rounds.h"
 #include "base/small_file.h"
-#include "cli/config.h"
+#include "config/config.h"
 #include "dataplane/setting_texts.h"
 #include "temporary_folder.h"
 
-namespace centipede::cli {
+namespace centipede {
 namespace {
 
 using testing::HasSubstr;
@@ -241,4 +241,4 @@ TEST(SettingTexts, endpoints_by_name_are_names_with_a_letter_at_the_end) {
 }
 
 }  // namespace
-}  // namespace centipede::cli
+}  // namespace centipede

@@ -1,5 +1,5 @@
 // WireGuard's configurations into ours: what carries over, what is told, and whatever else a file may hold.
-#include "cli/wireguard_import.h"
+#include "config/wireguard_import.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -8,10 +8,10 @@
 
 #include "../../rounds.h"
 #include "base/small_file.h"
-#include "cli/config.h"
+#include "config/config.h"
 #include "temporary_folder.h"
 
-namespace centipede::cli {
+namespace centipede {
 namespace {
 
 using testing::HasSubstr;
@@ -213,4 +213,4 @@ TEST_F(WireguardImportTest, any_file_gives_an_error_of_one_line_or_a_configurati
 }
 
 }  // namespace
-}  // namespace centipede::cli
+}  // namespace centipede

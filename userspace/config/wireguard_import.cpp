@@ -1,4 +1,4 @@
-#include "cli/wireguard_import.h"
+#include "config/wireguard_import.h"
 
 #include <spdlog/fmt/fmt.h>
 
@@ -10,12 +10,12 @@
 
 #include "api/json_text.h"
 #include "base/address.h"
-#include "cli/config_text.h"
-#include "cli/wireguard_lines.h"
+#include "config/config_text.h"
+#include "config/wireguard_lines.h"
 #include "crypto/keys.h"
 #include "dataplane/setting_texts.h"
 
-namespace centipede::cli {
+namespace centipede {
 namespace {
 
 // Each once, in the order of the file.
@@ -340,4 +340,4 @@ Result<Imported> import_wireguard(std::string_view text, const std::string& path
   return Import(path, tunnel).run(text);
 }
 
-}  // namespace centipede::cli
+}  // namespace centipede

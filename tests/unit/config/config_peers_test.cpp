@@ -1,7 +1,7 @@
 // [[peer]] and [[peer.path]] of the configuration file.
 #include "config_fixture.h"
 
-namespace centipede::cli {
+namespace centipede {
 namespace {
 
 TEST_F(ConfigTest, bad_networks_addresses_and_endpoints_are_refused) {
@@ -91,4 +91,4 @@ TEST_F(ConfigTest, the_file_of_a_preshared_key_is_known_for_reading_it_again) {
 }
 
 }  // namespace
-}  // namespace centipede::cli
+}  // namespace centipede

@@ -4,7 +4,7 @@
 #include "config_fixture.h"
 #include "rounds.h"
 
-namespace centipede::cli {
+namespace centipede {
 namespace {
 
 // Some changes of a genuine file: a byte, a bit, a piece cut out or doubled, a line gone or doubled elsewhere, a token
@@ -91,4 +91,4 @@ TEST_F(ConfigTest, a_hundred_thousand_mutated_files_give_an_error_of_one_line_wi
 }
 
 }  // namespace
-}  // namespace centipede::cli
+}  // namespace centipede

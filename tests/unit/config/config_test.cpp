@@ -1,7 +1,7 @@
 // [interface] of the configuration file, and the file as a whole.
 #include "config_fixture.h"
 
-namespace centipede::cli {
+namespace centipede {
 namespace {
 
 TEST_F(ConfigTest, every_key_reaches_the_tunnel) {
@@ -235,4 +235,4 @@ TEST_F(ConfigTest, files_that_cannot_be_a_configuration_are_clear_errors) {
 }
 
 }  // namespace
-}  // namespace centipede::cli
+}  // namespace centipede

@@ -7,7 +7,7 @@
 
 #include "base/result.h"
 
-namespace centipede::cli {
+namespace centipede {
 
 struct Imported {
   std::string config;              // centipede.toml(5); may hold preshared keys
@@ -18,4 +18,4 @@ struct Imported {
 // or a value in it makes no sense ("wg0.conf:3: what; what to do"). Input may be anything.
 Result<Imported> import_wireguard(std::string_view text, const std::string& path, const std::string& tunnel);
 
-}  // namespace centipede::cli
+}  // namespace centipede

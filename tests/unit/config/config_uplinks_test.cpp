@@ -1,7 +1,7 @@
 // Uplinks, name servers and search domains of the configuration file.
 #include "config_fixture.h"
 
-namespace centipede::cli {
+namespace centipede {
 namespace {
 
 TEST_F(ConfigTest, uplinks_must_be_device_names_and_differ) {
@@ -53,4 +53,4 @@ TEST_F(ConfigTest, name_servers_are_addresses_and_search_domains_names) {
 }
 
 }  // namespace
-}  // namespace centipede::cli
+}  // namespace centipede

@@ -1,5 +1,5 @@
 // The parts of reading a configuration that know TOML but not what the keys mean: values with their places, and
-// mistakes that name them. Only the sources of cli/config.h include it. A mistake is thrown, and caught in
+// mistakes that name them. Only the sources of config/config.h include it. A mistake is thrown, and caught in
 // parse_config().
 #pragma once
 
@@ -14,9 +14,9 @@
 #include <vector>
 
 #include "base/small_file.h"
-#include "cli/config.h"
+#include "config/config.h"
 
-namespace centipede::cli {
+namespace centipede {
 
 struct Mistake {
   std::string text;
@@ -111,4 +111,4 @@ struct FoundSecret {
 // The value of `key`, or of the file that `key`_file names: 32 bytes in base64. Nothing when neither is there.
 std::optional<FoundSecret> read_secret(Section& section, const std::string& key, bool& holds_secret);
 
-}  // namespace centipede::cli
+}  // namespace centipede

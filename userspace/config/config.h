@@ -19,7 +19,7 @@
 #include "base/result.h"
 #include "dataplane/tunnel_config.h"
 
-namespace centipede::cli {
+namespace centipede {
 
 struct LoadedConfig {
   TunnelConfig tunnel;
@@ -31,4 +31,4 @@ Result<LoadedConfig> load_config(const std::string& path);
 // The same for a text at hand; `path` names it in messages, gives the interface's name and the folder of key files.
 Result<LoadedConfig> parse_config(std::string_view text, const std::string& path);
 
-}  // namespace centipede::cli
+}  // namespace centipede

@@ -3,11 +3,11 @@
 #include <algorithm>
 
 #include "api/paths.h"
-#include "cli/config_document.h"
+#include "config/config_document.h"
 #include "dataplane/setting_texts.h"
 #include "dataplane/uplink_selection.h"
 
-namespace centipede::cli {
+namespace centipede {
 namespace {
 
 constexpr std::array<std::string_view, 4> uplink_keys{"name", "priority", "metered", "rate"};
@@ -140,4 +140,4 @@ std::vector<std::string> read_search_domains(const Section& interface) {
   return domains;
 }
 
-}  // namespace centipede::cli
+}  // namespace centipede

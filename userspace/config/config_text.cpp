@@ -1,4 +1,4 @@
-#include "cli/config_text.h"
+#include "config/config_text.h"
 
 #include <spdlog/fmt/fmt.h>
 
@@ -7,7 +7,7 @@
 #include "api/status_json.h"
 #include "dataplane/setting_texts.h"
 
-namespace centipede::cli {
+namespace centipede {
 namespace {
 
 template <class T>
@@ -119,4 +119,4 @@ std::string config_text(const TunnelStatus& status, const api::InterfaceSettings
   return out;
 }
 
-}  // namespace centipede::cli
+}  // namespace centipede

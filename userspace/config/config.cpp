@@ -1,4 +1,4 @@
-#include "cli/config.h"
+#include "config/config.h"
 
 #include <centipede/abi.h>
 
@@ -8,9 +8,9 @@
 
 #include "api/interface_json.h"
 #include "api/paths.h"
-#include "cli/config_document.h"
+#include "config/config_document.h"
 
-namespace centipede::cli {
+namespace centipede {
 namespace {
 
 constexpr size_t file_limit = size_t{16} << 20;  // tens of thousands of peers
@@ -176,4 +176,4 @@ Result<LoadedConfig> load_config(const std::string& path) {
   return parse_text(file->content.text(), path, file->open_to_others);
 }
 
-}  // namespace centipede::cli
+}  // namespace centipede

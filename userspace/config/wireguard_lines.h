@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-namespace centipede::cli {
+namespace centipede {
 
 struct WireGuardLine {
   unsigned number = 0;       // from 1
@@ -22,4 +22,4 @@ struct WireGuardLine {
 // Without empty lines and comments.
 [[nodiscard]] std::vector<WireGuardLine> wireguard_lines(std::string_view text);
 
-}  // namespace centipede::cli
+}  // namespace centipede

@@ -7,10 +7,10 @@
 
 #include <fstream>
 
-#include "cli/config.h"
+#include "config/config.h"
 #include "temporary_folder.h"
 
-namespace centipede::cli {
+namespace centipede {
 
 using testing::HasSubstr;
 
@@ -62,4 +62,4 @@ class ConfigTest : public testing::Test {
   TemporaryFolder folder_;
 };
 
-}  // namespace centipede::cli
+}  // namespace centipede
