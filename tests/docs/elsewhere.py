@@ -51,7 +51,7 @@ ELSEWHERE = {
         "sudo build/release/tests/bench/bench_stages": BENCH,
         "sudo build/release/tests/bench/bench_xsk": BENCH,
         "sudo build/release/tests/bench/bench_verdict": BENCH,
-        "tests/bench/change_cost.py": BENCH,
+        "sudo tests/bench/change_cost.py": BENCH,
         "build/release/tests/bench/bench_handshake": BENCH,
         "build/release/tests/bench/bench_peers": BENCH,
     },

@@ -32,7 +32,7 @@ def answered(command, answer):
         good = "# TYPE centipede_" in answer
     else:
         good = "-o /run" in command or "error" not in json.loads(answer)
-    check(good, f"{command}: {answer[:60].strip()}")
+    check(good, f"{command}: {answer[:400]!r}")
 
 
 def passed_on(page, laptop):

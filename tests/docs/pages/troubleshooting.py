@@ -78,7 +78,7 @@ def findings(page, bed, laptop, office):
     laptop.write("/etc/hosts", "203.0.113.5 vpn.example.org\n", 0o644)
     check("203.0.113.5" in page.run(laptop, "getent"), "the name is known now")
     for command in ("sudo centipede doctor eth0 wlan0", "ip -br link", "findmnt", "sudo nft list ruleset",
-                    "sudo ethtool -K eth0 rx-lro"):
+                    "sudo ethtool -K eth0 rx-lro", "sudo ethtool -K eth0 rx-udp"):
         page.run(laptop, command)
     laptop.write(FILE, CONFIG.format(key=tunnel.public_key, interface=""))
 
