@@ -9,7 +9,7 @@ TEST_F(LiveTest, a_map_of_calls_without_room_is_told_of_and_so_is_the_end_of_it)
   const auto loaded = XdpProgram::load({.tunnel = "cp7", .window_words = 64, .max_calls = 2, .xsk_slots = 4});
   ASSERT_TRUE(loaded) << loaded.error().text;
   std::vector<std::string> told;
-  Shield shield(loaded->get(), {}, [&told](TunnelEvent::Level level, const std::string& text) {
+  centipede::Shield shield(loaded->get(), {}, [&told](TunnelEvent::Level level, const std::string& text) {
     told.push_back((level == TunnelEvent::Level::warning ? "warning: " : "info: ") + text);
   });
   shield.set_secrets({});

@@ -8,9 +8,9 @@ namespace {
 constexpr Duration step = microseconds(1);
 
 // A worker in made-up time: looks every microsecond while it is patient.
-class Clock {
+class FakeClock {
  public:
-  explicit Clock(Duration at_least = Duration::zero()) : patience_(at_least) {}
+  explicit FakeClock(Duration at_least = Duration::zero()) : patience_(at_least) {}
 
   void sleep(Duration duration) { now_ += duration; }
   // A round that found work; then how long it looks on for more.
@@ -30,13 +30,13 @@ class Clock {
 };
 
 TEST(Patience, LooksOnForAsLongAsAWakeUpCosts) {
-  Clock clock;
+  FakeClock clock;
   for (int i = 0; i < 10000; ++i)
     EXPECT_GE(clock.work(), Patience::wake_up_cost);
 }
 
 TEST(Patience, LooksOnForLongerAfterSilence) {
-  Clock clock;
+  FakeClock clock;
   for (int i = 0; i < 10; ++i) {
     clock.sleep(seconds(1));
     EXPECT_EQ(clock.work(), Patience::longest);
@@ -53,7 +53,7 @@ TEST(Patience, NeverSleepsWhileThereIsWork) {
 TEST(Patience, ATrickleCostsATwentiethOfACoreAndItsWakeUps) {
   for (const Duration gap : {Duration(microseconds(300)), Duration(milliseconds(1)), Duration(milliseconds(5)),
                              Duration(milliseconds(20)), Duration(milliseconds(500))}) {
-    Clock clock;
+    FakeClock clock;
     for (int i = 0; i < 200; ++i) {  // what was saved up is used up
       clock.sleep(gap);
       clock.work();
@@ -80,7 +80,7 @@ TEST(Patience, AWorkerThatFindsNothingSleepsAtOnce) {
 }
 
 TEST(Patience, AtLeastAsLongAsConfigured) {
-  Clock clock(milliseconds(20));
+  FakeClock clock(milliseconds(20));
   for (int i = 0; i < 100; ++i)
     EXPECT_GE(clock.work(), milliseconds(20));
 }

@@ -9,7 +9,7 @@ namespace {
 using test::in_private_network;
 using test::run;
 
-std::set<Prefix> networks(std::initializer_list<const char*> texts) {
+std::set<Prefix> prefixes(std::initializer_list<const char*> texts) {
   std::set<Prefix> all;
   for (const char* text : texts)
     all.insert(*Prefix::parse(text));
@@ -29,10 +29,10 @@ void with_device(Body body) {
 
 TEST(PeerRoutes, follow_what_is_wanted) {
   with_device([](PeerRoutes& routes) {
-    ASSERT_TRUE(routes.extend(networks({"10.1.0.0/16", "10.2.0.0/16"})));
-    ASSERT_TRUE(routes.extend(networks({"10.2.0.0/16", "10.3.0.0/16"})));
+    ASSERT_TRUE(routes.extend(prefixes({"10.1.0.0/16", "10.2.0.0/16"})));
+    ASSERT_TRUE(routes.extend(prefixes({"10.2.0.0/16", "10.3.0.0/16"})));
     EXPECT_TRUE(run("ip route show 10.1.0.0/16 | grep -q d0")) << "stays until the others are there";
-    ASSERT_TRUE(routes.shrink(networks({"10.2.0.0/16", "10.3.0.0/16"})));
+    ASSERT_TRUE(routes.shrink(prefixes({"10.2.0.0/16", "10.3.0.0/16"})));
     EXPECT_FALSE(run("ip route show 10.1.0.0/16 | grep -q d0"));
     EXPECT_TRUE(run("ip route show 10.2.0.0/16 | grep -q d0"));
     EXPECT_TRUE(run("ip route show 10.3.0.0/16 | grep -q d0"));
@@ -41,16 +41,16 @@ TEST(PeerRoutes, follow_what_is_wanted) {
 
 TEST(PeerRoutes, when_one_cannot_be_added_none_is) {
   with_device([](PeerRoutes& routes) {
-    ASSERT_TRUE(routes.extend(networks({"10.1.0.0/16"})));
+    ASSERT_TRUE(routes.extend(prefixes({"10.1.0.0/16"})));
     ASSERT_TRUE(
         run("ip link add e0 type veth peer name e1 && ip link set e1 up && ip link set e0 up && "
             "ip route add 10.9.0.0/16 dev e0"));
-    const auto refused = routes.extend(networks({"10.1.0.0/16", "10.2.0.0/16", "10.9.0.0/16"}));
+    const auto refused = routes.extend(prefixes({"10.1.0.0/16", "10.2.0.0/16", "10.9.0.0/16"}));
     ASSERT_FALSE(refused);
     EXPECT_NE(refused.error().text.find("e0"), std::string::npos) << refused.error().text;
     EXPECT_TRUE(run("ip route show 10.1.0.0/16 | grep -q d0")) << "was there before";
     EXPECT_FALSE(run("ip route show 10.2.0.0/16 | grep -q d0"));
-    EXPECT_TRUE(routes.extend(networks({"10.2.0.0/16"}))) << "and may come later";
+    EXPECT_TRUE(routes.extend(prefixes({"10.2.0.0/16"}))) << "and may come later";
     EXPECT_TRUE(run("ip route show 10.2.0.0/16 | grep -q d0"));
   });
 }
