@@ -12,6 +12,18 @@ def refused(tunnel, words, *mentions):
     check(answer.returncode == 1 and all(word in text for word in mentions), f"{' '.join(words)}: {text.strip()}")
 
 
+def full(laptop):
+    """With all places taken, a refused device takes nobody's."""
+    for number in range(15):
+        laptop.host.run("ip", "link", "add", f"mv{number}", "link", "eth0", "type", "macvlan")
+        laptop.host.run("ip", "link", "set", f"mv{number}", "up")
+    check(laptop.ask("uplink", "add", "mv*").returncode == 0, "15 more uplinks by a pattern")
+    wait_for("16 uplinks", lambda: len(laptop.status()["uplinks"]) == 16)
+    refused(laptop, ("attach", "missing0"), "no such device")
+    check("makes room" not in laptop.log.read_text(), "nobody made room for it")
+    check(laptop.ask("uplink", "remove", "mv*").returncode == 0, "the pattern is given up")
+
+
 def main():
     with Bed("pair") as bed:
         laptop, office = bed.pair()
@@ -29,6 +41,7 @@ def main():
                 wait_for("office: one path", lambda: len(office.active()) == 1)
         refused(laptop, ("detach", "wlan0"), "wlan0")
         refused(laptop, ("attach", "missing0"), "missing0")
+        full(laptop)
         refused(laptop, ("detach", "missing0"), "missing0")
         again = laptop.ask("attach", "eth0")
         check(again.returncode == 0 and "nothing to do" in again.stdout, f"attach eth0 again: {again.stdout.strip()}")

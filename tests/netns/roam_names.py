@@ -54,6 +54,17 @@ def connect(bed):
     return laptop, office, into_tunnel
 
 
+def added_by_name(laptop, office):
+    """A peer that comes right behind another change is looked up all the same. With none beside it, nothing else wakes
+    the tunnel."""
+    add = ("peer", "add", office.public_key, "--name", "office", "--allowed-ips", "10.10.0.2/32",
+           "--endpoint", "office.test:5820")
+    for words in (("peer", "remove", "office"), add, ("peer", "remove", "office"), add):
+        check(laptop.ask(*words).returncode == 0, f"centipede {' '.join(words[:2])}")
+    # Seen in the log: to ask the tunnel would wake it.
+    wait_for("it is looked up and called", lambda: "session" in laptop.log.read_text().rpartition("peer office: added")[2])
+
+
 def main():
     with Bed("pair") as bed:
         laptop, office, into_tunnel = connect(bed)
@@ -77,6 +88,7 @@ def main():
         wait_for("the name was looked up again when all paths were down", lambda: laptop.host.ping("10.10.0.2") == 0)
         asked = into_tunnel.end()
         check(asked == [], f"no question went into the tunnel: {asked}")
+        added_by_name(laptop, office)
         check(laptop.ask("detach", "eth0").returncode == 0 and uplinks(laptop) == ["wlan0"],
               "detaching the device of a pattern keeps it out")
         check(laptop.ask("attach", "eth0").returncode == 0, "until it is attached by name")

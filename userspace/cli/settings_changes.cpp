@@ -98,6 +98,7 @@ std::vector<std::string> changes_between(const TunnelSettings& before, const Tun
 
 std::vector<FixedKey> fixed_part(const TunnelConfig& config) {
   return {{"private_key", "of " + config.identity.public_key().base64()},
+          {"private_key_file", config.private_key_file},
           {"address", texts(config.addresses)},
           {"listen_port", std::to_string(config.listen_port)},
           {"workers", std::to_string(config.workers)},

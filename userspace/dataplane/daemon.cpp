@@ -51,7 +51,8 @@ Result<void> Daemon::Impl::run() {
   while (!stopping_.load(std::memory_order_acquire)) {
     const Instant deadline = std::min({controller_->next_deadline(), uplinks_->next_retry(), host_due_, pings_.next(),
                                        timestamps_stale_ ? timestamps_due_ : never,
-                                       std::max(names_->next(), names_due_), workers_.empty() ? workers_due_ : never});
+                                       names_missed_ ? names_due_ : std::max(names_->next(), names_due_),
+                                       workers_.empty() ? workers_due_ : never});
     const Instant before = read_clocks().monotonic;
     const Duration timeout = deadline == never ? Duration::max() : std::max(Duration::zero(), deadline - before);
     const auto ready = ring_->wait(timeout);
@@ -76,7 +77,8 @@ Result<void> Daemon::Impl::run() {
       counters_due_ = now.monotonic + counters_interval;
     }
     if (now.monotonic >= controller_->next_deadline()) controller_->on_timer(now);
-    if (now.monotonic >= names_due_) {
+    names_missed_ = now.monotonic < names_due_;  // whatever has just happened to peers
+    if (!names_missed_) {
       names_->run(uplinks_->usable_devices(), now.monotonic);
       names_due_ = now.monotonic + names_interval;
     }

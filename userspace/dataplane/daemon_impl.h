@@ -185,6 +185,7 @@ class Daemon::Impl {
   std::unique_ptr<Uplinks> uplinks_;
   std::optional<HostNames> names_;
   Instant names_due_{};
+  bool names_missed_ = false;  // something may have happened that names_->next() does not know of
   PlanBoard board_;
   std::optional<Uring> ring_;
   std::array<std::shared_ptr<UplinkIo>, CP_MAX_UPLINKS> armed_;

@@ -102,6 +102,13 @@ Result<void> Daemon::Impl::attach_uplink(const UplinkSettings& uplink) {
     TunnelSettings before{.uplinks = config_.live.uplinks, .excluded_uplinks = config_.live.excluded_uplinks};
     TunnelSettings next = before;
     if (auto added = add_uplink(next, uplink); !added) return added;
+    // What cannot be used at all takes nobody's place, not even for a moment.
+    if (!is_pattern(uplink.name)) {
+      const auto link = netlink_->link(uplink.name);
+      if (!link) return std::unexpected(link.error());
+      if (std::string what = why_unusable(uplink.name, *link); !what.empty())
+        return fail("uplink " + uplink.name + ": " + what, ENODEV);
+    }
     if (auto set = set_uplinks(std::move(next)); !set) return set;
     const std::string problem = is_pattern(uplink.name) ? std::string() : uplinks_->problem(uplink.name);
     if (problem.empty()) return {};

@@ -162,6 +162,12 @@ void Uplinks::list_addresses() {
   address_problem_ = std::move(problem);
 }
 
+std::string why_unusable(const std::string& device, const std::optional<LinkState>& link) {
+  if (!link) return "there is no such device";
+  if (!link->up) return "the device is down (ip link set " + device + " up)";
+  return {};
+}
+
 void Uplinks::refresh(Slot& slot, Netlink& netlink, Instant now) {
   const auto found = netlink.link(slot.shown.name);
   if (!found) {
@@ -174,11 +180,8 @@ void Uplinks::refresh(Slot& slot, Netlink& netlink, Instant now) {
     slot.retry_at = never;
     slot.retry_after = retry_min;
   }
-  if (link == nullptr) {
-    slot.problem = "there is no such device";
-    slot.retry_at = never;
-  } else if (!link->up) {
-    slot.problem = "the device is down (ip link set " + slot.shown.name + " up)";
+  if (std::string what = why_unusable(slot.shown.name, *found); !what.empty()) {
+    slot.problem = std::move(what);
     slot.retry_at = never;
   } else if (!slot.io && (slot.retry_at == never || now >= slot.retry_at)) {
     open(slot, *link, now);

@@ -29,6 +29,9 @@
 
 namespace centipede {
 
+// Why nothing can be sent over a device in this state, whatever the settings; empty: it can be tried.
+[[nodiscard]] std::string why_unusable(const std::string& device, const std::optional<LinkState>& link);
+
 class Uplinks {
  public:
   struct Setup {
