@@ -189,7 +189,11 @@ int attach(Host& host, const AttachOptions& options) {
     if (!lock) return complain(host, failed, lock.error().text);
     if (*lock) {
       auto config = load(from);
-      if (!config) return complain(host, wrong_usage, config.error().text);
+      if (!config) {
+        for (const auto& line : host.settle_failed_start(names.interface))
+          spdlog::warn("{}", line);
+        return complain(host, wrong_usage, config.error().text);
+      }
       config->allow_keylog = options.allow_keylog;
       if (options.allow_keylog) spdlog::warn("--allow-keylog: root may take the session keys of this tunnel out");
       return run_tunnel(host, from, std::move(*config));
