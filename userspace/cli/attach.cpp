@@ -171,8 +171,8 @@ int attach(Host& host, const AttachOptions& options) {
   if (const std::string missing = host.missing_privilege(); !missing.empty()) {
     return complain(host, failed, "attach needs root (missing: " + missing + "): run it with sudo");
   }
-  start_log(options.verbose);
   host.protect_memory();
+  start_log(options.verbose);
   keep_no_large_blocks();
   const StartedFrom from{names.interface, names.config_path, uplinks};
   const api::Client client(api::socket_path(host.runtime_directory, names.interface));
