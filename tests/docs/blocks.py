@@ -1,8 +1,9 @@
 """What the documents show to be typed or written into files: the fenced blocks of Markdown and the examples (.nf) of
 manual pages, each command with its line.
 
-```sh is commands, and so is what begins with sudo in `running text`; any other word after the fence is a file. A fence without a word, or with `text`, is neither: output,
-a drawing, somebody else's file.
+```sh is commands, and so is what begins with sudo in `running text`: that is to be typed as it stands. Without sudo,
+`centipede detach` in running text is a command's name, held to what the program has (names_of_commands()). Any other word
+after the fence is a file. A fence without a word, or with `text`, is neither: output, a drawing, somebody else's file.
 """
 
 import re
@@ -77,13 +78,21 @@ def markdown_blocks(page, text):
             heading = found[1]
 
 
-def in_running_text(page):
+def in_running_text(page, program="sudo"):
     fenced = False
     for number, line in enumerate((SOURCE / page).read_text(encoding="utf-8").splitlines(), 1):
         if line.lstrip().startswith("```"):
             fenced = not fenced
-        for text in [] if fenced else re.findall(r"`(sudo [^`]+)`", line):
+        for text in [] if fenced else re.findall(rf"`({program} [^`]+)`", line):
             yield Command(page, number, text)
+
+
+def names_of_commands():
+    """What running text calls a command of ours, without the arguments: `centipede path down PEER UPLINK` and others."""
+    for page in documents():
+        for command in in_running_text(page, "(?:sudo )?centipede"):
+            command.text = re.match(r"(?:sudo )?(centipede(?: [a-z]+\b(?![./0-9_-]))+)", command.text)[1]
+            yield command
 
 
 def manual_blocks(page, text):

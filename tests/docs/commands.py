@@ -15,9 +15,9 @@ import time
 from pathlib import Path
 
 import page as pages
-from bed import BED_PREFIX, Bed
-from blocks import documents
-from elsewhere import ELSEWHERE
+from bed import BED_PREFIX, CENTIPEDE, Bed, run
+from blocks import documents, names_of_commands
+from elsewhere import ELSEWHERE, NOT_OURS
 
 # From the end of the alphabet: as it happens, the longest ones come first.
 SCRIPTS = sorted((path.stem for path in (Path(__file__).parent / "pages").glob("*.py")), reverse=True)
@@ -53,6 +53,16 @@ def without_script():
     return problems
 
 
+def unknown_names():
+    """Commands that running text speaks of and the program does not have."""
+    lines = {}
+    for command in names_of_commands():
+        if command.text not in NOT_OURS:
+            lines.setdefault(command.text, command)
+    return [f"{command}: no command of the program is called so" for text, command in lines.items()
+            if f"Usage: {text} " not in run(CENTIPEDE, *text.split()[1:], "--help", check=False).stdout]
+
+
 def main():
     if len(sys.argv) > 1:
         return one(sys.argv[1])
@@ -60,7 +70,7 @@ def main():
         codes = list(pool.map(apart, enumerate(SCRIPTS)))
     if 77 in codes:
         return 77
-    problems = without_script()
+    problems = without_script() + unknown_names()
     for problem in problems:
         print(problem, file=sys.stderr)
     return 1 if any(codes) or problems else 0

@@ -14,6 +14,9 @@ ENGINE = "needs Docker; tests/docs/pages/container.py runs the same program with
 MACHINE = "would change the kernel or the clock of the machine that runs the test"
 BENCH = "by hand: takes minutes, and its figures mean something on an idle machine alone"
 
+# What performance.md calls two of those that it compares.
+NOT_OURS = {"centipede udp", "centipede xdp"}
+
 ELSEWHERE = {
     "README.md": {
         "sudo tools/demo": "by hand: builds by itself; tests/netns/link_cut.py holds what it shows",

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """With a kill switch, nothing that belongs into the tunnel leaves in clear when the daemon is killed under traffic, IPv6
-included, sent or forwarded. The next start takes it over, an orderly end or `centipede detach` takes it away.
+included, sent or forwarded. The next start takes it over, an orderly end or `centipede detach` takes it away; a start
+that a mistake in the file prevents leaves it, and says so.
 """
 
 import sys
@@ -69,6 +70,11 @@ def main():
         clear = seen.end()
         check(clear == [], f"not one packet on the uplink in clear: {clear[:3]}")
         laptop.kill()
+        laptop.host.write("/etc/centipede/cp0.toml", "[interface]\nport = 1\n")
+        answer = laptop.ask("attach")
+        check(answer.returncode == 2 and "the kill switch stays; `centipede detach -i cp0` removes it" in answer.stderr,
+              f"a start that its file prevents says what stays: {answer.stderr.strip()}")
+        check(laptop.host.ping("203.0.113.7", 2, wait=0.1) == 2, "and it does")
         answer = laptop.ask("detach")
         check(answer.returncode == 0 and "kill switch" in answer.stdout, f"detach: {answer.stdout.strip()}")
         seen = in_clear(laptop.host)

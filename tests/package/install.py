@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """As a new user on a clean Debian 12: the commands of README's "Debian package", from installing the package to the
-first ping between two hosts, and purging it, which leaves nothing.
+first ping between two hosts, and purging it, which leaves nothing, whatever state its service is in.
 
 On two machines that systemd runs (roots.py). The first run takes minutes, the next ones less than one.
 
@@ -54,8 +54,43 @@ def verify_unit(machine):
     check(score <= 3, f"systemd-analyze security: {score}")
 
 
+def leave_things(machine):
+    """A kill switch whose service has failed, name servers of a tunnel that was killed before the last boot, a member of
+    the group."""
+    text = machine.shell("cat /etc/centipede/cp0.toml").replace("[interface]", "[interface]\nkill_switch = true")
+    machine.write("/etc/centipede/cp0.toml", text.encode(), mode=0o600)
+    machine.run("systemctl", "restart", "centipede@cp0")
+    machine.write("/etc/centipede/cp0.toml", text.replace("address", "adress").encode(), mode=0o600)
+    machine.run("systemctl", "restart", "centipede@cp0", check=False)
+    wait_for("the service fails", lambda: machine.shell("systemctl is-active centipede@cp0 || true") == "failed\n")
+    check("centipede-cp0" in tables(machine), f"{machine.name}: the service has failed, and its kill switch stays")
+    said = machine.shell("journalctl -u centipede@cp0 -o cat --no-pager")
+    check("the kill switch stays; `centipede detach -i cp0`" in said, "the journal says so, and what takes it away")
+    machine.write("/usr/sbin/resolvconf", b'#!/bin/sh\necho "$*" >>/root/resolvconf\n', mode=0o755)
+    machine.write("/var/lib/centipede/cp9.dns", b"cp9\n")
+    machine.run("useradd", "--no-create-home", "--gid", "centipede", "reader")
+
+
+def tables(machine):
+    return machine.host.run("nft", "list", "tables").stdout
+
+
+def purge_what_was_left(machine, before):
+    leave_things(machine)
+    said = machine.run("apt-get", "purge", "--yes", "--auto-remove", "centipede", timeout=120).stdout
+    check("centipede-" not in tables(machine), f"{machine.name}: purged, and no kill switch is left")
+    check(machine.shell("cat /root/resolvconf || true") == "-d cp9\n", f"nor are name servers: {said}")
+    check("does not run" not in said, "without a word about tunnels that do not run")
+    machine.shell("userdel reader; rm /usr/sbin/resolvconf; getent group centipede && groupdel centipede || true")
+    check_nothing_left(machine, before)
+
+
 def purge(machine, before):
     machine.run("apt-get", "purge", "--yes", "--auto-remove", "centipede", timeout=120)
+    check_nothing_left(machine, before)
+
+
+def check_nothing_left(machine, before):
     check("cp0" not in machine.shell("ip link; ps ax"), f"{machine.name}: that stopped the tunnel first")
     left = machine.files() - before
     check(not left, f"{machine.name}: purged, and nothing left: {sorted(left)}")
@@ -86,8 +121,9 @@ def scenario(package, both_machines):
     for machine in both_machines:
         status = machine.shell("centipede status")
         check_quietly("active" in status, f"{machine.name}: {status}")
-    for machine in both_machines:
-        purge(machine, before[machine])
+    laptop, office = both_machines
+    purge(laptop, before[laptop])
+    purge_what_was_left(office, before[office])
 
 
 def main():

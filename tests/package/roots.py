@@ -70,8 +70,11 @@ def build_package():
 
 def cgroups():
     """Where the hierarchy of version 2 is."""
-    return next(Path(line.split()[1]) for line in Path("/proc/mounts").read_text().splitlines()
-                if line.split()[2] == "cgroup2")
+    mounted = [Path(line.split()[1]) for line in Path("/proc/mounts").read_text(encoding="utf-8").splitlines()
+               if line.split()[2] == "cgroup2"]
+    if not mounted:
+        sys.exit("needs a hierarchy of cgroups v2: mount -t cgroup2 cgroup2 SOMEWHERE")
+    return mounted[0]
 
 
 class Machine:

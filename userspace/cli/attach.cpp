@@ -171,8 +171,8 @@ int attach(Host& host, const AttachOptions& options) {
   if (const std::string missing = host.missing_privilege(); !missing.empty()) {
     return complain(host, failed, "attach needs root (missing: " + missing + "): run it with sudo");
   }
-  start_log(options.verbose);
   host.protect_memory();
+  start_log(options.verbose);
   keep_no_large_blocks();
   const StartedFrom from{names.interface, names.config_path, uplinks};
   const api::Client client(api::socket_path(host.runtime_directory, names.interface));
@@ -189,7 +189,11 @@ int attach(Host& host, const AttachOptions& options) {
     if (!lock) return complain(host, failed, lock.error().text);
     if (*lock) {
       auto config = load(from);
-      if (!config) return complain(host, wrong_usage, config.error().text);
+      if (!config) {
+        for (const auto& line : host.settle_failed_start(names.interface))
+          spdlog::warn("{}", line);
+        return complain(host, wrong_usage, config.error().text);
+      }
       config->allow_keylog = options.allow_keylog;
       if (options.allow_keylog) spdlog::warn("--allow-keylog: root may take the session keys of this tunnel out");
       return run_tunnel(host, from, std::move(*config));

@@ -121,6 +121,7 @@ int complete(Host& host, const CLI::App& app, const std::vector<std::string>& wo
 }  // namespace
 
 int complain(const Host& host, int code, const std::string& what) {
+  if (!drain_log()) return code;  // nobody reads, and this would wait for that
   host.err << error_prefix() << "centipede: " << printable_utf8(what) << '\n' << std::flush;
   return code;
 }

@@ -25,6 +25,11 @@ struct Host {
   std::function<std::string()> missing_privilege;
   // Takes away what a killed daemon of this tunnel left on the host; returns what that was. Only when none runs.
   std::function<Result<std::vector<std::string>>(const std::string& tunnel)> clear_leftovers;
+  // A start of this tunnel has failed before its daemon was asked for: what becomes of what an earlier daemon left;
+  // returns lines for the log. Only when none runs.
+  std::function<std::vector<std::string>(const std::string& tunnel)> settle_failed_start = [](const std::string&) {
+    return std::vector<std::string>{};
+  };
   // Keeps keys out of core files and swap, and joins the group that may read the API, as far as the system allows.
   // Before there are threads and before privileges are dropped.
   std::function<void()> protect_memory;

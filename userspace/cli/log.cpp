@@ -1,16 +1,20 @@
 #include "cli/log.h"
 
 #include <spdlog/pattern_formatter.h>
-#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/sinks/base_sink.h>
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
 #include <syslog.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <cstdint>
 #include <cstdlib>
 #include <memory>
 #include <mutex>
 #include <string>
+
+#include "cli/log_writer.h"
 
 namespace centipede::cli {
 
@@ -55,11 +59,47 @@ std::unique_ptr<spdlog::formatter> line_format() {
   return format;
 }
 
+// Never waits for who reads standard error: what is left out meanwhile is counted, and told once there is room again.
+class StandardError final : public spdlog::sinks::base_sink<std::mutex> {
+ public:
+  // All of it is written.
+  bool drain() {
+    const std::scoped_lock lock(mutex_);
+    return tell_left_out() && writer_.drain();
+  }
+
+ private:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    if (!tell_left_out() || !take(message)) ++left_out_;
+  }
+  void flush_() override {}
+
+  bool take(const spdlog::details::log_msg& message) {
+    spdlog::memory_buf_t line;
+    formatter_->format(message, line);
+    return writer_.take({line.data(), line.size()});
+  }
+  bool tell_left_out() {
+    if (left_out_ == 0) return true;
+    const std::string text =
+        "lines of the log left out because nobody read standard error: " + std::to_string(left_out_);
+    if (!take({"", spdlog::level::warn, text})) return false;
+    left_out_ = 0;
+    return true;
+  }
+
+  LogWriter writer_{STDERR_FILENO};
+  uint64_t left_out_ = 0;
+};
+
+std::atomic<StandardError*> standard_error = nullptr;  // spdlog's default logger owns it
+
 void set_default_logger(bool verbose) {
-  auto logger = std::make_shared<spdlog::logger>("centipede", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+  auto sink = std::make_shared<StandardError>();
+  standard_error = sink.get();
+  auto logger = std::make_shared<spdlog::logger>("centipede", std::move(sink));
   logger->set_formatter(line_format());
   logger->set_level(verbose ? spdlog::level::debug : spdlog::level::info);
-  logger->flush_on(spdlog::level::trace);
   spdlog::set_default_logger(std::move(logger));
 }
 
@@ -73,6 +113,11 @@ void start_log(bool verbose) {
   // spdlog hands its default logger out unguarded, so it is replaced before there are threads and never again.
   static std::once_flag once;
   std::call_once(once, set_default_logger, verbose);
+}
+
+bool drain_log() {
+  StandardError* const sink = standard_error;
+  return sink == nullptr || sink->drain();
 }
 
 }  // namespace centipede::cli

@@ -29,6 +29,10 @@ Result<std::vector<std::string>> clear_leftovers(const std::string& tunnel) {
   return centipede::clear_host_settings(tunnel, std::string(centipede::default_state_directory));
 }
 
+std::vector<std::string> settle_failed_start(const std::string& tunnel) {
+  return centipede::settle_failed_start(tunnel, std::string(centipede::default_state_directory));
+}
+
 void prepare_process() {
   centipede::cli::protect_process_memory();
   centipede::cli::join_group(centipede::api::reading_group);
@@ -47,6 +51,7 @@ int main(int argc, char** argv) {
                             .start_tunnel = start_daemon,
                             .missing_privilege = centipede::cli::missing_tunnel_privilege,
                             .clear_leftovers = clear_leftovers,
+                            .settle_failed_start = settle_failed_start,
                             .protect_memory = prepare_process};
   host.service_manager = centipede::cli::ServiceManager::from_environment();
   host.out_is_terminal = isatty(STDOUT_FILENO) == 1;

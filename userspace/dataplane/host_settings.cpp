@@ -8,6 +8,13 @@
 #include "dataplane/name_servers.h"
 
 namespace centipede {
+namespace {
+
+std::string that_it_stays(const std::string& tunnel) {
+  return "the kill switch stays; `centipede detach -i " + tunnel + "` removes it";
+}
+
+}  // namespace
 
 std::set<Prefix> inside_networks(const std::vector<control::PeerSettings>& peers) {
   std::set<Prefix> all;
@@ -88,7 +95,7 @@ void HostSettings::revert(bool orderly) {
   revert_names();
   if (!config_.kill_switch) return;
   if (orderly) return warn_if_failed(remove_kill_switch(config_.name));
-  tell_that_it_stays();
+  warn_(that_it_stays(config_.name));
 }
 
 void HostSettings::keep_watch() {
@@ -98,13 +105,17 @@ void HostSettings::keep_watch() {
         (set ? std::string("it is back") : set.error().text));
 }
 
-void HostSettings::tell_that_it_stays() const {
-  warn_("the kill switch stays; `centipede detach -i " + config_.name + "` removes it");
+void HostSettings::start_failed() {
+  for (auto& line : settle_failed_start(config_.name, config_.state_directory))
+    warn_(std::move(line));
 }
 
-void HostSettings::start_failed() {
-  revert_names();
-  if (kill_switch_is_set(config_.name)) tell_that_it_stays();
+std::vector<std::string> settle_failed_start(const std::string& tunnel, const std::string& state_directory) {
+  std::vector<std::string> lines;
+  const auto reverted = revert_name_servers(tunnel, state_directory);
+  if (!reverted) lines.push_back(reverted.error().text);
+  if (kill_switch_is_set(tunnel)) lines.push_back(that_it_stays(tunnel));
+  return lines;
 }
 
 Result<std::vector<std::string>> clear_host_settings(const std::string& tunnel, const std::string& state_directory) {

@@ -36,7 +36,7 @@ class HostSettings {
 
   // The end. Not an orderly one: the kill switch stays.
   void revert(bool orderly);
-  // start() has failed. The kill switch stays: a service tries again, and nothing may leave in between.
+  // start() has failed: settle_failed_start().
   void start_failed();
   // Now and then while it runs: sets the kill switch again when others have removed it.
   void keep_watch();
@@ -44,7 +44,6 @@ class HostSettings {
  private:
   void warn_of_gaps(const std::set<Prefix>& networks) const;
   void revert_names() const;
-  void tell_that_it_stays() const;
   void warn_if_failed(const Result<void>& outcome) const;
 
   const TunnelConfig& config_;
@@ -54,6 +53,11 @@ class HostSettings {
 
 // The networks of all peers.
 [[nodiscard]] std::set<Prefix> inside_networks(const std::vector<control::PeerSettings>& peers);
+
+// A start of this tunnel has failed, or its configuration was too wrong for one: takes back the name servers that an
+// earlier process left. The kill switch stays: somebody tries again, and nothing may leave in between. Returns what is
+// to be said of that. Nobody may be running it.
+std::vector<std::string> settle_failed_start(const std::string& tunnel, const std::string& state_directory);
 
 // What a killed process of this tunnel left; returns what has been taken away, in words. Nobody may be running it.
 Result<std::vector<std::string>> clear_host_settings(const std::string& tunnel, const std::string& state_directory);
