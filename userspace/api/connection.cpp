@@ -46,6 +46,7 @@ std::optional<RequestProblem> Connection::problem() const {
 RequestReader Connection::take_request(ApiClock::time_point now) {
   state_ = State::working;
   since_ = begun_ = now;
+  taken_ = reader_.size();
   return std::exchange(reader_, RequestReader(0));
 }
 
@@ -64,10 +65,12 @@ void Connection::output(std::string bytes, State state, ApiClock::time_point now
 
 void Connection::answer(std::string bytes, ApiClock::time_point now) {
   reader_ = RequestReader(0);
+  taken_ = 0;
   output(std::move(bytes), State::writing, now);
 }
 
 void Connection::follow(std::string head, uint64_t after, ApiClock::time_point now) {
+  taken_ = 0;
   last_event_ = after;
   output(std::move(head), State::streaming, now);
 }

@@ -36,7 +36,8 @@ class Connection {
   [[nodiscard]] ApiClock::time_point since() const { return since_; }
   [[nodiscard]] ApiClock::time_point begun() const { return begun_; }
   [[nodiscard]] bool has_output() const { return written_ < output_.size(); }
-  [[nodiscard]] size_t buffered() const { return reader_.size() + output_.size(); }
+  // The request, until it is answered, and of the answer what has not left.
+  [[nodiscard]] size_t buffered() const { return reader_.size() + taken_ + output_.size(); }
 
   // While reading. A request that cannot become whole is left with problem().
   void read(ApiClock::time_point now);
@@ -60,6 +61,7 @@ class Connection {
   FileDescriptor socket_;
   State state_ = State::reading;
   RequestReader reader_;
+  size_t taken_ = 0;  // bytes of the request that somebody works on
   bool cut_short_ = false;
   std::string output_;
   size_t written_ = 0;

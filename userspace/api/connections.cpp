@@ -196,12 +196,12 @@ void Connections::Impl::read_request(uint64_t id, Connection& connection, Clock:
   if (connection.state() != State::reading) return;
   if (const auto problem = connection.problem()) {
     connection.answer(refuser_.refusal(problem->status, problem->why), now);
+  } else if (buffered() > limits_.buffered_bytes) {
+    cut(connection, 503, "too much is being sent at once: try again", now);
   } else if (connection.request_whole()) {
     RequestReader request = connection.take_request(now);
     const size_t head_size = request.head_size();
     workers_.submit({id, request.take(), head_size});
-  } else if (buffered() > limits_.buffered_bytes) {
-    cut(connection, 503, "too much is being sent at once: try again", now);
   }
 }
 
@@ -219,7 +219,8 @@ void Connections::Impl::deliver(Connection& connection, HttpAnswer answer, Clock
     return connection.answer(refuser_.refusal(503, "too many streams of events are open: close one, or use follow=0"),
                              now);
   }
-  if (buffered() + answer.bytes.size() > limits_.buffered_bytes) {
+  const size_t others = buffered() - connection.buffered();  // its request has been let go of
+  if (others + answer.bytes.size() > limits_.buffered_bytes) {
     return cut(connection, 503, "too many answers are being read slowly: try again", now);
   }
   connection.answer(std::move(answer.bytes), now);

@@ -2,10 +2,10 @@
 // for anybody, others work the answers out (api/request_workers.h). So whoever sends or reads slowly holds up nobody.
 //
 // Bounds: `connections` at a time; when there are as many and another waits, the one that has been sending a request or
-// reading an answer for longest, and for longer than `patience`, is cut off. What is read and not answered, and
-// answered and not read, is at most `buffered_bytes` together. `streams` of events; one whose reader stalls for
-// `stall_time` is cut off. Events that a slow reader misses are gaps in the numbers, since EventLog keeps the newest
-// only.
+// reading an answer for longest, and for longer than `patience`, is cut off. What is read and not answered, also while
+// its answer is being worked out, and answered and not read, is at most `buffered_bytes` together. `streams` of events;
+// one whose reader stalls for `stall_time` is cut off. Events that a slow reader misses are gaps in the numbers, since
+// EventLog keeps the newest only.
 //
 // Ownership: owns the socket and its threads; router, events and counters must outlive it. Destroying it drops requests
 // that nobody has begun, waits for the others and lets their answers be read. Threading: start and destroy on one

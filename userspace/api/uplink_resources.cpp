@@ -87,9 +87,11 @@ Result<ApiAnswer> patch_uplink(const Call& call) {
     if (const auto own = named(settings, after.name); own != settings.uplinks.end()) {
       *own = after;
     } else {
-      // What applied through a pattern applies to this device by name now, in the pattern's place.
+      // What applied through a pattern applies to this device by name now. Whoever has no priority has its place in the
+      // list for one: this device keeps the pattern's, and behind all others it moves nobody.
       const auto* pattern = entry_for(settings.uplinks, settings.excluded_uplinks, after.name);
-      settings.uplinks.insert(settings.uplinks.begin() + (pattern - settings.uplinks.data()), after);
+      if (!after.priority) after.priority = static_cast<uint32_t>(pattern - settings.uplinks.data());
+      settings.uplinks.push_back(after);
     }
     return {};
   });

@@ -140,6 +140,48 @@ TEST_F(CrowdTest, readers_too_slow_for_their_answers_hold_up_nobody) {
   EXPECT_LT(refused, 8);
 }
 
+// Every edit waits until it is let go on.
+class BusyTunnel : public FakeTunnel {
+ public:
+  Result<void> change(const Edit& edit) override {
+    busy.wait(true);
+    return FakeTunnel::change(edit);
+  }
+  void go_on() {
+    busy = false;
+    busy.notify_all();
+  }
+  std::atomic<bool> busy = true;
+};
+
+TEST_F(CrowdTest, requests_that_wait_for_a_worker_count_among_what_is_buffered) {
+  BusyTunnel busy;
+  ServerOptions options;
+  options.whole.threads = 1;
+  options.whole.buffered_bytes = size_t{1} << 20;
+  auto server = Server::start(busy, path_, options);
+  ASSERT_TRUE(server);
+  const auto request = [](size_t spaces) {
+    const std::string body = R"({"uplinks": [], "exclude_uplinks": [], "peers": []})" + std::string(spaces, ' ');
+    return "PUT /v1/config HTTP/1.1\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+  };
+  // Three wait for their answers. A fourth would fit, if they counted for nothing.
+  std::vector<RawClient> clients;
+  for (int i = 0; i < 3; ++i)
+    clients.emplace_back(path_).send(request(200'000));
+  RawClient fourth(path_);
+  fourth.send(request(600'000));
+  EXPECT_TRUE(fourth.contains("503 ")) << fourth.text();
+  EXPECT_TRUE(fourth.contains("try again")) << fourth.text();
+  busy.go_on();
+  for (RawClient& client : clients)
+    EXPECT_THAT(client.read_all(), HasSubstr("HTTP/1.1 200 OK"));
+  // What has been answered makes room.
+  RawClient later(path_);
+  later.send(request(600'000));
+  EXPECT_THAT(later.read_all(), HasSubstr("HTTP/1.1 200 OK"));
+}
+
 TEST_F(CrowdTest, who_does_not_read_the_answer_is_cut_off_and_counted) {
   FakeTunnel large(long_settings());
   ServerOptions options;

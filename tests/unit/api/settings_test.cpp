@@ -1,8 +1,11 @@
 // /v1/config, /v1/uplinks, /v1/reload and what only shows.
 #include <gmock/gmock.h>
 
+#include <map>
+
 #include "api/config_json.h"
 #include "api_fixture.h"
+#include "dataplane/uplink_selection.h"
 
 namespace centipede::api {
 namespace {
@@ -104,6 +107,31 @@ TEST_F(SettingsTest, a_patterns_device_gets_settings_of_its_own) {
             json({{"name", "wlan0"}, {"priority", 5}, {"metered", false}, {"rate_bps", 20'000'000}}));
   EXPECT_EQ(ok("GET", "/v1/uplinks/wlan1")["metered"], true);
   EXPECT_EQ(ok("GET", "/v1/uplinks/wl*")["metered"], true);
+}
+
+TEST_F(SettingsTest, a_device_with_settings_of_its_own_leaves_the_others_their_priorities) {
+  const auto priorities = [this] {
+    const TunnelSettings settings = *tunnel_.settings();
+    std::map<std::string, uint32_t> all;
+    for (const std::string device : {"wlan0", "wlan1", "eth0", "eth1", "wwan0", "usb0"}) {
+      const UplinkSettings* entry = entry_for(settings.uplinks, settings.excluded_uplinks, device);
+      const auto place = static_cast<uint32_t>(entry - settings.uplinks.data());
+      all[device] = entry->priority.value_or(place);
+    }
+    return all;
+  };
+  const std::string uplinks =
+      R"([{"name": "wl*"}, {"name": "eth*"}, {"name": "wwan0", "priority": 2}, {"name": "usb?", "priority": 9}])";
+  ok("PUT", "/v1/config", R"({"peers": [], "exclude_uplinks": [], "uplinks": )" + uplinks + "}");
+  const auto before = priorities();
+  for (const char* device : {"wlan0", "eth1", "usb0"}) {
+    ok("PATCH", "/v1/uplinks/" + std::string(device), R"({"metered": true})");
+    EXPECT_EQ(ok("GET", "/v1/uplinks/" + std::string(device))["metered"], true) << device;
+    EXPECT_EQ(priorities(), before) << device;
+  }
+  // Without a priority it has its place in the list, which is the pattern's.
+  ok("PATCH", "/v1/uplinks/wlan1", R"({"priority": null})");
+  EXPECT_EQ(priorities(), before);
 }
 
 TEST_F(SettingsTest, what_cannot_be_an_uplink_is_refused_with_its_place) {
