@@ -88,7 +88,7 @@ def in_running_text(page, program="sudo"):
 
 
 def names_of_commands():
-    """What running text calls a command of ours, without the arguments: `centipede path down PEER UPLINK` and others."""
+    """What running text calls a command of ours, without the arguments, as in `centipede path down PEER UPLINK`."""
     for page in documents():
         for command in in_running_text(page, "(?:sudo )?centipede"):
             command.text = re.match(r"(?:sudo )?(centipede(?: [a-z]+\b(?![./0-9_-]))+)", command.text)[1]
