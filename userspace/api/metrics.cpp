@@ -127,8 +127,6 @@ constexpr std::array path_counters{
                 &PathStatus::first_packets},
     PathCounter{"centipede_path_first_bytes_total", "Bytes of data packets whose first copy came here.",
                 &PathStatus::first_bytes},
-    PathCounter{"centipede_path_only_here_packets_total", "Data packets that no other path has delivered.",
-                &PathStatus::only_here},
 };
 
 void add_paths(PrometheusText& out, const TunnelStatus& status) {
@@ -151,6 +149,9 @@ void add_paths(PrometheusText& out, const TunnelStatus& status) {
     out.family(metric.name, counter, metric.help);
     each_path(status, [&](const PathStatus& path, const Labels& labels) { out.sample(labels, path.*metric.value); });
   }
+  // No counter: a copy that comes over another path takes from it again.
+  out.family("centipede_path_only_here_packets", gauge, "Data packets that came over no other path: at least so many.");
+  each_path(status, [&](const PathStatus& path, const Labels& labels) { out.sample(labels, path.only_here); });
   out.family("centipede_path_duplicate_packets_total", counter,
              "Copies that came after another: dropped early, before the tunnel saw them, or in a worker.");
   each_path(status, [&](const PathStatus& path, const Labels& labels) {

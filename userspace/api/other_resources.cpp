@@ -54,9 +54,10 @@ Result<ApiAnswer> show_events(const Call& call) {
 }
 
 Result<ApiAnswer> show_metrics(const Call& call) {
-  return ApiAnswer{
-      .body = metrics_text(call.context.tunnel.status(), call.context.tunnel.events().newest(), call.context.counters),
-      .content_type = "text/plain; version=0.0.4; charset=utf-8"};
+  const auto status = call.context.tunnel.status();
+  if (!status) return std::unexpected(status.error());
+  return ApiAnswer{.body = metrics_text(*status, call.context.tunnel.events().newest(), call.context.counters),
+                   .content_type = "text/plain; version=0.0.4; charset=utf-8"};
 }
 
 Result<ApiAnswer> show_openapi(const Call&) {

@@ -22,10 +22,11 @@ Result<ApiAnswer> list_paths(const Call& call) {
   if (!settings) return std::unexpected(settings.error());
   const auto peer = find_peer(*settings, call.names[0]);
   if (!peer) return std::unexpected(peer.error());
-  const TunnelStatus status = call.context.tunnel.status();
-  const auto found = std::ranges::find(status.peers, (*peer)->public_key, &control::PeerStatus::public_key);
+  const auto status = call.context.tunnel.status();
+  if (!status) return std::unexpected(status.error());
+  const auto found = std::ranges::find(status->peers, (*peer)->public_key, &control::PeerStatus::public_key);
   const auto none = std::vector<control::PathStatus>{};
-  return text_answer(with_list(json::object(), "paths", found == status.peers.end() ? none : found->paths, path_json));
+  return text_answer(with_list(json::object(), "paths", found == status->peers.end() ? none : found->paths, path_json));
 }
 
 Result<ApiAnswer> patch_path(const Call& call) {

@@ -37,11 +37,13 @@ Result<UplinkSettings> settings_of(const TunnelSettings& settings, const std::st
 Result<ApiAnswer> list_uplinks(const Call& call) {
   const auto settings = call.context.tunnel.settings();
   if (!settings) return std::unexpected(settings.error());
+  const auto status = call.context.tunnel.status();
+  if (!status) return std::unexpected(status.error());
   json uplinks = json::array();
   for (const UplinkSettings& uplink : settings->uplinks)
     uplinks.push_back(uplink_settings_json(uplink));
   json devices = json::array();
-  for (const UplinkStatus& device : call.context.tunnel.status().uplinks)
+  for (const UplinkStatus& device : status->uplinks)
     devices.push_back(uplink_json(device));
   return json_answer(json{{"uplinks", std::move(uplinks)},
                           {"exclude_uplinks", settings->excluded_uplinks},

@@ -116,7 +116,8 @@ Watchdog::Watchdog(const ServiceManager& manager, TunnelControl& tunnel) : manag
 
 void Watchdog::serve(const std::stop_token& end) {
   while (!end.stop_requested()) {
-    (void)tunnel_.status();  // through the control thread, and as long as that takes
+    // Through the control thread, and as long as that takes. Of one that is stopping it says nothing.
+    if (!tunnel_.status()) return;
     manager_.alive();
     std::unique_lock lock(mutex_);
     (void)wake_.wait_for(lock, end, manager_.patience() / 2, [] { return false; });

@@ -37,6 +37,10 @@ class PathCounters {
       total += (row.*member).load(std::memory_order_relaxed);
     return total;
   }
+  // Packets that came here after another path had brought them.
+  [[nodiscard]] uint64_t copies() const {
+    return dropped_early.load(std::memory_order_relaxed) + sum(&Row::duplicate_packets);
+  }
   // Copies that the XDP program dropped on this path; told from time to time by the owner of the BPF maps.
   std::atomic<uint64_t> dropped_early{0};
 

@@ -74,9 +74,7 @@ wire::Heartbeat Path::next_heartbeat(Instant now, bool backup) {
   heartbeat.token = token_;
   heartbeat.token_echo = peer_token_;
   heartbeat.packets_sent = counters_->sum(&PathCounters::Row::sent_packets);
-  heartbeat.packets_received = counters_->sum(&PathCounters::Row::first_packets) +
-                               counters_->sum(&PathCounters::Row::duplicate_packets) +
-                               counters_->dropped_early.load(std::memory_order_relaxed);
+  heartbeat.packets_received = counters_->sum(&PathCounters::Row::first_packets) + counters_->copies();
   heartbeat.heartbeats_received = heartbeats_received_;
   return heartbeat;
 }

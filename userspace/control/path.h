@@ -73,6 +73,9 @@ class Path {
   [[nodiscard]] std::optional<double> loss_in() const { return loss_in_.rate(); }
   [[nodiscard]] std::optional<double> loss_out() const { return loss_out_.rate(); }
   [[nodiscard]] const std::shared_ptr<PathCounters>& counters() const { return counters_; }
+  // How many copies all paths of the peer had had when this one was made.
+  [[nodiscard]] uint64_t copies_before() const { return copies_before_; }
+  void set_copies_before(uint64_t copies) { copies_before_ = copies; }
   // The peer's name of the path whose heartbeats arrive here, and the highest of their numbers.
   [[nodiscard]] uint16_t peer_path_id() const { return peer_path_id_; }
   [[nodiscard]] uint32_t peer_number() const { return peer_number_; }
@@ -132,6 +135,7 @@ class Path {
   Instant created_at_;
   Instant state_since_;
   std::shared_ptr<PathCounters> counters_;
+  uint64_t copies_before_ = 0;
 
   uint64_t token_;
   uint64_t peer_token_ = 0;

@@ -74,9 +74,15 @@ PathTable::Change PathTable::drop_if(const Context& context, const char* why, Co
     if (!condition(*path)) return false;
     change.lines.push_back(
         {uplink_name(context, path->route().uplink), "path " + describe(context, path->route()) + ": " + why});
+    former_copies_ += path->counters()->copies();
     return true;
   });
   return change;
+}
+
+void PathTable::remove(std::vector<std::unique_ptr<Path>>::iterator path) {
+  former_copies_ += (*path)->counters()->copies();
+  paths_.erase(path);
 }
 
 Path& PathTable::add(Context& context, const Route& route, bool configured, Instant now) {
@@ -86,8 +92,10 @@ Path& PathTable::add(Context& context, const Route& route, bool configured, Inst
   do
     ++last_id_;
   while (last_id_ == 0 || taken(last_id_));
+  const uint64_t before = copies();
   paths_.push_back(
       std::make_unique<Path>(last_id_, route, configured, context.settings.workers, context.random(), now));
+  paths_.back()->set_copies_before(before);
   return *paths_.back();
 }
 
@@ -153,7 +161,7 @@ bool PathTable::make_room(Instant now) {
     if (victim == nullptr || better_victim(*path, **victim)) victim = &path;
   }
   if (victim == nullptr) return false;
-  paths_.erase(paths_.begin() + (victim - paths_.data()));
+  remove(paths_.begin() + (victim - paths_.data()));
   return true;
 }
 
@@ -167,14 +175,14 @@ Path* PathTable::learn(Context& context, const Route& route, uint16_t peer_path_
   const auto of_it = std::ranges::count_if(paths_, unvalidated_of_it);
   const auto of_all = std::ranges::count_if(paths_, unvalidated);
   if (of_it >= max_unvalidated_of_a_path) {
-    paths_.erase(oldest(unvalidated_of_it));
+    remove(oldest(unvalidated_of_it));
   } else if (of_all >= max_unvalidated) {
     // The first address of a path comes before the second ones of others.
     if (of_it > 0 && now - last_sign_of(**oldest(unvalidated)) < unvalidated_grace) return nullptr;
-    paths_.erase(oldest(unvalidated));
+    remove(oldest(unvalidated));
   } else if (paths_.size() >= max_paths && !make_room(now)) {
     if (of_it > 0 || of_all == 0) return nullptr;
-    paths_.erase(oldest(unvalidated));
+    remove(oldest(unvalidated));
   }
   if (!rate.take(now)) return nullptr;
   return &add(context, route, false, now);
@@ -227,8 +235,19 @@ Instant PathTable::next_expiry(Duration long_down) const {
 }
 
 void PathTable::drop_learned() {
-  std::erase_if(paths_, [](const auto& path) { return !path->configured(); });
+  std::erase_if(paths_, [this](const auto& path) {
+    if (path->configured()) return false;
+    former_copies_ += path->counters()->copies();
+    return true;
+  });
   lost_.clear();
+}
+
+uint64_t PathTable::copies() const {
+  uint64_t sum = former_copies_;
+  for (const auto& path : paths_)
+    sum += path->counters()->copies();
+  return sum;
 }
 
 bool PathTable::any_up() const {

@@ -49,6 +49,8 @@ class PathTable {
   // Forgets where a peer without endpoints has been.
   void drop_learned();
 
+  // Of all paths, also of those that are gone.
+  [[nodiscard]] uint64_t copies() const;
   [[nodiscard]] bool any_up() const;
   [[nodiscard]] Duration largest_rtt() const;
 
@@ -57,6 +59,7 @@ class PathTable {
   [[nodiscard]] TokenBucket& learning_rate(uint16_t peer_path_id);
   template <class Condition>
   [[nodiscard]] std::vector<std::unique_ptr<Path>>::iterator oldest(Condition condition);
+  void remove(std::vector<std::unique_ptr<Path>>::iterator path);
   Path& add(Context& context, const Route& route, bool configured, Instant now);
   template <class Condition>
   Change drop_if(const Context& context, const char* why, Condition condition);
@@ -73,6 +76,7 @@ class PathTable {
   std::vector<std::unique_ptr<Path>> paths_;
   std::vector<Place> lost_;  // oldest first
   uint16_t last_id_ = 0;
+  uint64_t former_copies_ = 0;  // of paths that are gone
   struct Learning {
     uint16_t peer_path_id = 0;
     TokenBucket rate{seconds(1), 4};

@@ -219,7 +219,6 @@ PeerStatus Peer::status(Instant now) const {
   if (sessions_.current() != nullptr) status.session_age = now - sessions_.current()->born;
   if (last_handshake_) status.last_handshake = now - *last_handshake_;
   status.handshakes = handshakes_;
-  uint64_t duplicates = 0;
   const Path* earliest = nullptr;
   size_t compared = 0;
   for (const auto& path : paths_.all()) {
@@ -231,12 +230,14 @@ PeerStatus Peer::status(Instant now) const {
     PathStatus row = status_of(*path);
     if (compared > 1 && path->is_up() && path->transit().known())
       row.late = path->transit().behind(earliest->transit());
-    duplicates += row.duplicates_early + row.duplicates_worker;
     status.paths.push_back(std::move(row));
   }
-  // Each duplicate elsewhere is a second copy of at most one packet that was first here.
-  for (PathStatus& row : status.paths) {
-    const uint64_t elsewhere = duplicates - row.duplicates_early - row.duplicates_worker;
+  // Each copy that has come over another path since is the second of at most one packet that was first here.
+  const uint64_t copies = paths_.copies();
+  for (size_t i = 0; i < status.paths.size(); ++i) {
+    PathStatus& row = status.paths[i];
+    const uint64_t own = row.duplicates_early + row.duplicates_worker;
+    const uint64_t elsewhere = copies - paths_.all()[i]->copies_before() - own;
     row.only_here = row.first_packets - std::min(row.first_packets, elsewhere);
   }
   return status;

@@ -44,7 +44,7 @@ struct PathStatus {
   uint64_t first_bytes = 0;
   uint64_t duplicates_early = 0;   // copies dropped in XDP
   uint64_t duplicates_worker = 0;  // copies dropped in the worker
-  uint64_t only_here = 0;          // packets that no other path delivered; a lower bound with more than two paths
+  uint64_t only_here = 0;          // packets that no other path delivered: at least so many. Can fall
 };
 
 struct PeerStatus {

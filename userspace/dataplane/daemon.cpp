@@ -345,7 +345,7 @@ EventLog& Daemon::events() {
 Result<void> Daemon::detach_uplink(std::string_view name) {
   return impl_->detach_uplink(std::string(name));
 }
-TunnelStatus Daemon::status() {
+Result<TunnelStatus> Daemon::status() {
   return impl_->status();
 }
 

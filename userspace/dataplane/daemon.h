@@ -28,7 +28,7 @@ class Daemon final : public RunningTunnel {
   void stop() override;  // also from a signal handler
   void hand_over() override;
   [[nodiscard]] std::vector<int> tun_queues() const override;
-  TunnelStatus status() override;
+  Result<TunnelStatus> status() override;
   Result<TunnelSettings> settings() override;
   Result<void> change(const Edit& edit) override;
   Result<void> attach_uplink(const UplinkSettings& uplink) override;

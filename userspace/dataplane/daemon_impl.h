@@ -102,7 +102,7 @@ class Daemon::Impl {
   Result<std::vector<PathPing>> ping(const std::string& peer, std::chrono::milliseconds time);
   Result<std::vector<SessionKey>> session_keys();
   EventLog& events() { return events_; }
-  TunnelStatus status();
+  Result<TunnelStatus> status();
 
  private:
   Result<void> protect_host() { return host_.protect(inside_networks(config_.live.peers)); }

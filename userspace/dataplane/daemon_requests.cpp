@@ -127,7 +127,7 @@ Result<void> Daemon::Impl::detach_uplink(const std::string& name) {
   return outcome ? *outcome : fail("the tunnel is stopping");
 }
 
-TunnelStatus Daemon::Impl::status() {
+Result<TunnelStatus> Daemon::Impl::status() {
   auto outcome = on_control_thread([this] {
     sessions_->collect_counters(controller_->forwarding().peers);
     TunnelStatus status{.name = config_.name,
@@ -150,7 +150,7 @@ TunnelStatus Daemon::Impl::status() {
     }
     return status;
   });
-  return outcome ? std::move(*outcome) : TunnelStatus{.name = config_.name};
+  return outcome ? Result<TunnelStatus>(std::move(*outcome)) : fail("the tunnel is stopping");
 }
 
 Result<std::vector<SessionKey>> Daemon::Impl::session_keys() {

@@ -32,7 +32,8 @@ class TunnelControl {
  public:
   virtual ~TunnelControl() = default;
 
-  virtual TunnelStatus status() = 0;
+  // Fails once the tunnel is stopping, as the others do.
+  virtual Result<TunnelStatus> status() = 0;
   // The settings in force. Preshared keys are in it: whoever shows it leaves them out.
   virtual Result<TunnelSettings> settings() = 0;
 

@@ -110,7 +110,8 @@ class FakeTunnel : public RunningTunnel {
     changed_.wait(lock, [this] { return stopped_; });
     return {};
   }
-  TunnelStatus status() override {
+  Result<TunnelStatus> status() override {
+    if (stopping) return fail("the tunnel is stopping");
     TunnelStatus status = full_status();
     status.keylog_allowed = sessions != 0;
     const std::scoped_lock lock(mutex_);
@@ -120,6 +121,7 @@ class FakeTunnel : public RunningTunnel {
     return status;
   }
   Result<TunnelSettings> settings() override {
+    if (stopping) return fail("the tunnel is stopping");
     const std::scoped_lock lock(mutex_);
     return settings_;
   }
@@ -169,6 +171,7 @@ class FakeTunnel : public RunningTunnel {
     return keys;
   }
   std::atomic<unsigned> sessions = 0;
+  std::atomic<bool> stopping = false;  // no control thread answers any more
   EventLog& events() override { return events_; }
   void stop() override {
     const std::scoped_lock lock(mutex_);

@@ -8,6 +8,7 @@
 #include <set>
 #include <sstream>
 
+#include "../control/network.h"
 #include "api/prometheus_text.h"
 #include "api_fixture.h"
 
@@ -117,7 +118,7 @@ TEST(Metrics, say_what_each_path_is_worth) {
   };
   EXPECT_EQ(value("centipede_path_first_packets_total"), static_cast<double>(path.first_packets));
   EXPECT_EQ(value("centipede_path_first_bytes_total"), static_cast<double>(path.first_bytes));
-  EXPECT_EQ(value("centipede_path_only_here_packets_total"), static_cast<double>(path.only_here));
+  EXPECT_EQ(value("centipede_path_only_here_packets"), static_cast<double>(path.only_here));
   EXPECT_EQ(value("centipede_path_sent_packets_total"), static_cast<double>(path.sent_packets));
   EXPECT_EQ(value("centipede_path_sent_bytes_total"), static_cast<double>(path.sent_bytes));
   EXPECT_EQ(value("centipede_path_send_errors_total"), static_cast<double>(path.send_errors));
@@ -135,6 +136,51 @@ TEST(Metrics, say_what_each_path_is_worth) {
   // What is not known has no sample: the other path.
   EXPECT_EQ(families.at("centipede_path_rtt_seconds").samples.size(), 1U);
   EXPECT_EQ(families.at("centipede_path_sending").samples.size(), 2U);
+}
+
+// Prometheus takes every fall of a counter for a restart, and rate() invents packets.
+TEST(Metrics, what_is_called_a_counter_never_falls) {
+  control::test::Network network;
+  for (size_t host = 0; host < 2; ++host) {
+    network.add_host();
+    for (control::UplinkId link = 1; link <= 3; ++link)
+      network.set_uplink(host, link, {"10." + std::to_string(link) + ".0." + std::to_string(host + 1)});
+  }
+  using control::test::at;
+  network.on_packet = control::test::same_link;
+  network.add_peer(1, 0, {});
+  network.add_peer(0, 1, {at("10.1.0.2"), at("10.2.0.2"), at("10.3.0.2")});
+  network.run_for(seconds(2));
+  const auto paths = network.peer(0)->send_paths;
+  ASSERT_EQ(paths.size(), 3U);
+  const auto scrape = [&] {
+    TunnelStatus status;
+    status.peers = {network.status(0)};
+    return metrics_of(status).families;
+  };
+  const auto only_here = [](const auto& families) {
+    double most = 0;
+    for (const auto& [labels, value] : families.at("centipede_path_only_here_packets").samples)
+      most = std::max(most, value);
+    return most;
+  };
+  // The first path's packets are there before their copies.
+  control::add_relaxed(paths[0].counters->row(0).first_packets, 100);
+  const auto before = scrape();
+  EXPECT_EQ(only_here(before), 100);
+  control::add_relaxed(paths[1].counters->row(0).duplicate_packets, 100);
+  paths[2].counters->dropped_early.store(70);
+  const auto after = scrape();
+  EXPECT_EQ(only_here(after), 0);
+  for (const auto& [name, family] : before) {
+    if (family.type != "counter") continue;
+    for (const auto& [labels, value] : family.samples)
+      EXPECT_GE(after.at(name).samples.at(labels), value) << name << labels;
+  }
+  // A path that goes takes back nothing that it has shown of the others.
+  network.remove_uplink(0, paths[1].uplink);
+  ASSERT_EQ(std::ranges::count(network.status(0).paths, paths[1].id, &control::PathStatus::id), 0);
+  EXPECT_EQ(only_here(scrape()), 0);
 }
 
 TEST(Metrics, every_counter_of_the_status_is_there) {

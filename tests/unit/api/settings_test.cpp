@@ -134,6 +134,13 @@ TEST_F(SettingsTest, a_device_with_settings_of_its_own_leaves_the_others_their_p
   EXPECT_EQ(priorities(), before);
 }
 
+TEST_F(SettingsTest, a_tunnel_that_is_stopping_says_so_instead_of_an_empty_status) {
+  tunnel_.stopping = true;
+  for (const char* target : {"/v1/status", "/v1/interface", "/v1/sessions", "/v1/statistics", "/v1/metrics",
+                             "/v1/config", "/v1/uplinks", "/v1/peers", "/v1/peers/office/paths"})
+    EXPECT_EQ(refused(409, "GET", target), "the tunnel is stopping") << target;
+}
+
 TEST_F(SettingsTest, what_cannot_be_an_uplink_is_refused_with_its_place) {
   const std::vector<std::pair<std::string, std::string>> wrong{
       {R"({})", "name: is missing"},

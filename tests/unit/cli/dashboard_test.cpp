@@ -146,7 +146,7 @@ TEST_F(DashboardTest, a_request_under_a_foreign_name_is_refused) {
 
 TEST_F(DashboardTest, passes_on_status_and_events_and_nothing_else) {
   start_api();
-  EXPECT_EQ(nlohmann::json::parse(body(get("v1/status"))), nlohmann::json::parse(api::to_json(tunnel_.status())));
+  EXPECT_EQ(nlohmann::json::parse(body(get("v1/status"))), nlohmann::json::parse(api::to_json(*tunnel_.status())));
   tunnel_.events().post({.kind = "path", .peer = "office", .text = "first"});
   tunnel_.events().post({.kind = "path", .peer = "office", .text = "second"});
   const auto events = nlohmann::json::parse(body(get("v1/events?after=1")))["events"];

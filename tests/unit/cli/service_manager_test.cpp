@@ -92,12 +92,12 @@ TEST_F(ServiceManagerTest, has_a_watchdog_only_for_whom_it_means) {
 // Its control thread answers until it is told to hang.
 class HangingTunnel : public api::FakeTunnel {
  public:
-  TunnelStatus status() override {
+  Result<TunnelStatus> status() override {
     if (hang) {
       hanging = true;
       hang.wait(true);
     }
-    return {};
+    return FakeTunnel::status();
   }
   std::atomic<bool> hang = false;
   std::atomic<bool> hanging = false;
@@ -120,6 +120,23 @@ TEST_F(ServiceManagerTest, hears_that_a_tunnel_is_alive_only_while_its_control_t
   tunnel.hang = false;
   tunnel.hang.notify_all();
   EXPECT_EQ(systemd.next(), "WATCHDOG=1");
+}
+
+TEST_F(ServiceManagerTest, does_not_hear_that_a_tunnel_is_alive_whose_control_thread_has_ended) {
+  const std::string name = folder_.file("notify");
+  const Socket systemd(name);
+  const ServiceManager manager = with(name, "2000");
+  HangingTunnel tunnel;
+  tunnel.hang = true;
+  {
+    const Watchdog watchdog(manager, tunnel);
+    while (!tunnel.hanging)
+      std::this_thread::yield();
+    tunnel.stopping = true;
+    tunnel.hang = false;
+    tunnel.hang.notify_all();
+  }
+  EXPECT_EQ(systemd.next(MSG_DONTWAIT), "nothing");
 }
 
 }  // namespace

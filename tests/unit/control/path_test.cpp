@@ -490,5 +490,30 @@ TEST(Path, WhatOnlyOnePathDeliveredIsALowerBound) {
   EXPECT_EQ(row(1).duplicates_early, 10U);
 }
 
+TEST(Path, WhatOnlyItDeliveredIsAsWellKnownWhenOthersHaveGoneOrWereThereBefore) {
+  Network network;
+  connect_two_links(network);
+  network.on_packet = same_link;
+  network.run_for(seconds(2));
+  const auto only_here = [&](const DataPath& path) {
+    const PeerStatus status = network.status(0);
+    return std::ranges::find(status.paths, path.id, &PathStatus::id)->only_here;
+  };
+  const auto before = network.peer(0);
+  ASSERT_EQ(before->send_paths.size(), 2U);
+  add_relaxed(before->send_paths[0].counters->row(0).first_packets, 100);
+  add_relaxed(before->send_paths[0].counters->row(0).duplicate_packets, 40);
+  add_relaxed(before->send_paths[1].counters->row(0).duplicate_packets, 60);
+  network.remove_uplink(0, before->send_paths[1].uplink);
+  EXPECT_EQ(only_here(before->send_paths[0]), 40U) << "the 60 copies have come";
+  network.set_uplink(0, 1, {"10.2.0.1"});
+  network.run_for(seconds(2));
+  const auto after = network.peer(0);
+  ASSERT_EQ(after->send_paths.size(), 2U);
+  add_relaxed(after->send_paths[1].counters->row(0).first_packets, 7);
+  add_relaxed(after->send_paths[0].counters->row(0).duplicate_packets, 2);
+  EXPECT_EQ(only_here(after->send_paths[1]), 5U) << "the 40 copies were of others";
+}
+
 }  // namespace
 }  // namespace centipede::control::test

@@ -152,7 +152,7 @@ class PathView {
     this.figures = {};
     for (const [key, label, meaning] of [
       ["first_packets", "arrived first", "Packets whose copy on this path came first and was delivered"],
-      ["only_here", "only here", "Packets that no other path delivered: what would be missing without this one"],
+      ["only_here", "only here", "At least so many packets came over no other path: what would be missing without this one"],
       ["duplicates_early", "dropped early", "Copies dropped in XDP or the socket filter, before they cost a decryption"],
       ["duplicates_worker", "dropped late", "Copies dropped by the workers"],
       ["late_us", "behind", "How much later than over the fastest path packets come, one way"],
