@@ -93,6 +93,11 @@ Result<void> exchange(const std::string& socket_path, httplib::Request request, 
   const bool sent = client.send(request, response, error);
   if (client.connect_error()) return std::unexpected(*client.connect_error());
   if (!taken) return {};
+  if (!sent && error == httplib::Error::Read) {
+    return fail("the daemon at " + socket_path + " gave no whole answer within " + std::to_string(patience) +
+                    " s; what was asked of it may be carried out all the same",
+                EPROTO);
+  }
   if (!sent) return fail("asking the daemon at " + socket_path + ": " + httplib::to_string(error), EPROTO);
   if (response.status == 200) return {};
   return std::unexpected(refusal(response, refused, socket_path));

@@ -113,7 +113,7 @@ Result<void> Daemon::Impl::attach_uplink(const UplinkSettings& uplink) {
     const std::string problem = is_pattern(uplink.name) ? std::string() : uplinks_->problem(uplink.name);
     if (problem.empty()) return {};
     (void)set_uplinks(std::move(before));  // has been judged before
-    return fail("uplink " + uplink.name + ": " + problem, ENODEV);
+    return fail("uplink " + uplink.name + ": " + problem, EBUSY);
   });
   return outcome ? *outcome : fail("the tunnel is stopping");
 }
