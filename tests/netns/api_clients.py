@@ -10,16 +10,14 @@ from bed import SOURCE, Bed, check
 
 
 def documented(host):
-    """The commands that docs/api.md shows do what it says; the one that stays in the foreground aside."""
+    """The commands that docs/api.md shows do what it says; tests/docs sees to those that stay in the foreground."""
     for block in re.findall(r"```sh\n(.*?)```", (SOURCE / "docs/api.md").read_text(), re.DOTALL):
         for command in block.splitlines():
-            if command.startswith("sudo socat"):
+            if command.startswith("sudo socat") or "-sSN" in command:
                 continue
             answer = host.run("sh", "-c", command).stdout
             if "http_code" in command:
                 good = answer.endswith("409\n") and "error" in answer
-            elif "head -n 3" in command:
-                good = re.fullmatch(r"id: \d+\nevent: \w+\ndata: {.*}\n", answer)
             elif "/v1/metrics" in command:
                 good = answer.startswith("# HELP")
             else:
